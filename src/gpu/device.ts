@@ -1,0 +1,205 @@
+import { Ledger, type Purpose } from './ledger';
+import { PipelineCache } from './pipeline';
+
+export type GpuErrorCode = 'no-webgpu' | 'no-adapter' | 'no-device' | 'lost' | 'out-of-memory' | 'validation' | 'limit';
+
+/** A failure of the GPU layer. `code` is stable; `message` says what happened and what to do next. */
+export class GpuError extends Error {
+  constructor(
+    readonly code: GpuErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'GpuError';
+  }
+}
+
+/** What the device offers beyond WebGPU's core, as the kernels' selectors ask for it. */
+export interface GpuFeatures {
+  readonly f16: boolean;
+  /** Smallest subgroup size, or 0 without the `subgroups` feature. */
+  readonly subgroupMinSize: number;
+  readonly subgroupMaxSize: number;
+  /** `dot4I8Packed` (WGSL language feature `packed_4x8_integer_dot_product`). */
+  readonly packedDot: boolean;
+  readonly timestamps: boolean;
+}
+
+export interface OpenOptions {
+  /** Features not to use even when the adapter has them: tests run every kernel's plain twin this way. */
+  readonly without?: readonly (keyof GpuFeatures)[];
+  /** Stay within WebGPU's default limits even on a better adapter. */
+  readonly defaultLimits?: boolean;
+}
+
+/** Limits worth raising: sizes and counts that let larger tensors stay whole. Everything works without them. */
+const WANTED_LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+] as const;
+
+export interface AdapterDescription {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly description: string;
+}
+
+/** A GPU buffer range; offset and size in bytes. */
+export interface BufferRange {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** One opened device with its ledger of bytes and its pipeline cache. */
+export class Gpu {
+  readonly ledger = new Ledger();
+  readonly pipelines: PipelineCache;
+  readonly lost: Promise<GPUDeviceLostInfo>;
+  private isLost = false;
+  private readonly purposes = new WeakMap<GPUBuffer, Purpose>();
+
+  private constructor(
+    readonly device: GPUDevice,
+    readonly features: GpuFeatures,
+    readonly adapter: AdapterDescription,
+  ) {
+    this.pipelines = new PipelineCache(device);
+    this.lost = device.lost.then((info) => {
+      this.isLost = true;
+      return info;
+    });
+  }
+
+  /**
+   * Opens the preferred adapter of `navigator.gpu` (browser) or Dawn (Node).
+   * @throws GpuError `no-webgpu`, `no-adapter` or `no-device`, with what to do next.
+   */
+  static async open(gpu: GPU | undefined, options: OpenOptions = {}): Promise<Gpu> {
+    if (!gpu) {
+      throw new GpuError('no-webgpu', 'This browser has no WebGPU. Use a recent Chrome, Edge, Safari 26 or Firefox.');
+    }
+    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    if (!adapter) {
+      throw new GpuError(
+        'no-adapter',
+        'WebGPU found no graphics adapter. Turn on hardware acceleration, or update the graphics driver.',
+      );
+    }
+    const without = new Set(options.without ?? []);
+    const has = (name: GPUFeatureName) => adapter.features.has(name);
+    const subgroups = has('subgroups' as GPUFeatureName) && !without.has('subgroupMinSize');
+    const features: GpuFeatures = {
+      f16: has('shader-f16') && !without.has('f16'),
+      subgroupMinSize: subgroups ? (adapter.info.subgroupMinSize ?? 0) : 0,
+      subgroupMaxSize: subgroups ? (adapter.info.subgroupMaxSize ?? 0) : 0,
+      packedDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product') && !without.has('packedDot'),
+      timestamps: has('timestamp-query') && !without.has('timestamps'),
+    };
+    const requiredFeatures: GPUFeatureName[] = [];
+    if (features.f16) requiredFeatures.push('shader-f16');
+    if (features.subgroupMinSize > 0) requiredFeatures.push('subgroups' as GPUFeatureName);
+    if (features.timestamps) requiredFeatures.push('timestamp-query');
+    const requiredLimits: Record<string, number> = {};
+    if (!options.defaultLimits) for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+    try {
+      const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+      const { vendor, architecture, description } = adapter.info;
+      return new Gpu(device, features, { vendor, architecture, description });
+    } catch (cause) {
+      throw new GpuError(
+        'no-device',
+        'The graphics adapter refused to open a device. Close other tabs that use the GPU and reload.',
+        { cause },
+      );
+    }
+  }
+
+  get limits(): GPUSupportedLimits {
+    return this.device.limits;
+  }
+
+  /** Largest byte count one tensor part may have: it must fit a buffer and a binding. */
+  get maxPartBytes(): number {
+    return Math.min(this.limits.maxBufferSize, this.limits.maxStorageBufferBindingSize);
+  }
+
+  /**
+   * A zeroed buffer, rounded up to a multiple of 16 bytes and entered in the ledger.
+   * @throws GpuError `limit` when it exceeds the device's largest buffer, `lost` after device loss.
+   */
+  createBuffer(purpose: Purpose, bytes: number, usage?: GPUBufferUsageFlags, label: string = purpose): GPUBuffer {
+    if (this.isLost) throw new GpuError('lost', 'The graphics device was lost. Reload the model.');
+    const size = Math.max(16, Math.ceil(bytes / 16) * 16);
+    if (size > this.limits.maxBufferSize) {
+      throw new GpuError(
+        'limit',
+        `${label} needs one GPU buffer of ${size} bytes; this device allows ${this.limits.maxBufferSize}.`,
+      );
+    }
+    const flags = usage ?? GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    const buffer = this.device.createBuffer({ size, usage: flags, label });
+    this.purposes.set(buffer, purpose);
+    this.ledger.add(purpose, size);
+    return buffer;
+  }
+
+  destroyBuffer(buffer: GPUBuffer): void {
+    const purpose = this.purposes.get(buffer);
+    if (purpose) {
+      this.ledger.remove(purpose, buffer.size);
+      this.purposes.delete(buffer);
+    }
+    buffer.destroy();
+  }
+
+  /** Copies bytes of a buffer back to the CPU. For tests, tables and tools: the decode loop has its own ring. */
+  async read(range: BufferRange): Promise<ArrayBuffer> {
+    const size = Math.ceil(range.size / 4) * 4;
+    const staging = this.createBuffer('staging', size, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ);
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(range.buffer, range.offset, staging, 0, size);
+      this.device.queue.submit([encoder.finish()]);
+      await staging.mapAsync(GPUMapMode.READ);
+      return staging.getMappedRange(0, size).slice(0, range.size);
+    } finally {
+      this.destroyBuffer(staging);
+    }
+  }
+
+  /**
+   * Runs `work` inside validation and out-of-memory error scopes.
+   * @throws GpuError `out-of-memory` or `validation` if the GPU reported one.
+   */
+  async checked<T>(what: string, work: () => T | Promise<T>): Promise<T> {
+    this.device.pushErrorScope('out-of-memory');
+    this.device.pushErrorScope('validation');
+    let result: T;
+    try {
+      result = await work();
+    } finally {
+      const invalid = await this.device.popErrorScope();
+      const memory = await this.device.popErrorScope();
+      if (memory) {
+        // biome-ignore lint/correctness/noUnsafeFinally: the GPU's own error explains the failure better than what it caused
+        throw new GpuError(
+          'out-of-memory',
+          `Not enough GPU memory for ${what}. Close other tabs, or choose a smaller model or context.`,
+        );
+      }
+      // biome-ignore lint/correctness/noUnsafeFinally: as above
+      if (invalid) throw new GpuError('validation', `${what}: ${invalid.message}`);
+    }
+    return result;
+  }
+
+  destroy(): void {
+    this.device.destroy();
+  }
+}

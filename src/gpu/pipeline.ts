@@ -1,0 +1,110 @@
+import { assembleShader, type Definitions, type ShaderInterface, shaderInterface } from './shader';
+
+/** Everything that tells one compiled kernel from another. */
+export interface PipelineKey {
+  /** File of `shaders/`, without extension. */
+  readonly shader: string;
+  readonly entry?: string;
+  readonly definitions?: Definitions;
+  /** Values of WGSL `override` declarations. */
+  readonly constants?: Readonly<Record<string, number>>;
+}
+
+export interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly interface: ShaderInterface;
+}
+
+interface Module {
+  readonly module: GPUShaderModule;
+  readonly interface: ShaderInterface;
+  readonly layout: GPUBindGroupLayout;
+  readonly pipelineLayout: GPUPipelineLayout;
+}
+
+/** Compiles each distinct kernel once, asynchronously. Shared by all plans of a device. */
+export class PipelineCache {
+  private readonly modules = new Map<string, Module>();
+  private readonly pipelines = new Map<string, Promise<Pipeline>>();
+
+  constructor(private readonly device: GPUDevice) {}
+
+  get size(): number {
+    return this.pipelines.size;
+  }
+
+  /** Every key asked for so far: the test that compiles all variants and the shader coverage report read it. */
+  keys(): string[] {
+    return [...this.pipelines.keys()];
+  }
+
+  /** The interface of a kernel, available before it is compiled. */
+  interfaceOf(key: PipelineKey): ShaderInterface {
+    return this.moduleFor(key).interface;
+  }
+
+  get(key: PipelineKey): Promise<Pipeline> {
+    const id = pipelineId(key);
+    let pending = this.pipelines.get(id);
+    if (!pending) {
+      pending = this.compile(key);
+      this.pipelines.set(id, pending);
+      pending.catch(() => this.pipelines.delete(id));
+    }
+    return pending;
+  }
+
+  private async compile(key: PipelineKey): Promise<Pipeline> {
+    const { module, interface: shape, layout, pipelineLayout } = this.moduleFor(key);
+    try {
+      const pipeline = await this.device.createComputePipelineAsync({
+        label: key.shader,
+        layout: pipelineLayout,
+        compute: { module, entryPoint: key.entry ?? 'main', constants: { ...key.constants } },
+      });
+      return { pipeline, layout, interface: shape };
+    } catch (cause) {
+      const info = await module.getCompilationInfo();
+      const messages = info.messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`).join('\n');
+      throw new Error(`kernel ${pipelineId(key)} does not compile: ${(cause as Error).message}\n${messages}`, {
+        cause,
+      });
+    }
+  }
+
+  private moduleFor(key: PipelineKey): Module {
+    const id = `${key.shader} ${JSON.stringify(key.definitions ?? {})}`;
+    let found = this.modules.get(id);
+    if (!found) {
+      const code = assembleShader(key.shader, key.definitions);
+      const shape = shaderInterface(code);
+      // An explicit layout: an automatic one drops bindings that a variant happens not to use.
+      const layout = this.device.createBindGroupLayout({
+        label: key.shader,
+        entries: shape.bindings.map(({ binding, kind }) => ({
+          binding,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: kind === 'uniform' ? 'uniform' : kind === 'read' ? 'read-only-storage' : 'storage' },
+        })),
+      });
+      found = {
+        module: this.device.createShaderModule({ code, label: key.shader }),
+        interface: shape,
+        layout,
+        pipelineLayout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      };
+      this.modules.set(id, found);
+    }
+    return found;
+  }
+}
+
+/** A stable, readable identity of a kernel variant. */
+export function pipelineId(key: PipelineKey): string {
+  const list = (o: object = {}) =>
+    Object.entries(o)
+      .map(([k, v]) => `${k}=${v}`)
+      .join(',');
+  return `${key.shader}:${key.entry ?? 'main'}[${list(key.definitions)}](${list(key.constants)})`;
+}
