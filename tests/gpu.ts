@@ -1,0 +1,18 @@
+import { create, globals } from 'webgpu';
+import { Gpu, type OpenOptions } from '../src/gpu/device';
+
+Object.assign(globalThis, globals);
+const dawn = create([]);
+const opened: Gpu[] = [];
+
+/** Dawn's GPU on whatever Vulkan driver `VK_ICD_FILENAMES` (or the system) gives. Destroyed by {@link closeTestGpus}. */
+export async function openTestGpu(options?: OpenOptions): Promise<Gpu> {
+  const gpu = await Gpu.open(dawn, options);
+  opened.push(gpu);
+  return gpu;
+}
+
+/** Call in `afterAll`: Dawn's threads otherwise outlive the test file. */
+export function closeTestGpus(): void {
+  for (const gpu of opened.splice(0)) gpu.destroy();
+}
