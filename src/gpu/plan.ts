@@ -1,4 +1,5 @@
 import type { Arena, Lifetime } from './arena';
+import { DEFAULT_CHOICES, type KernelChoices } from './choices';
 import type { BufferRange, Gpu } from './device';
 import type { PipelineKey } from './pipeline';
 import { Tensor } from './tensor';
@@ -50,6 +51,7 @@ export class Recorder {
   constructor(
     readonly gpu: Gpu,
     readonly label: string,
+    readonly choices: KernelChoices = DEFAULT_CHOICES,
   ) {}
 
   get length(): number {
