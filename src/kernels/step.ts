@@ -1,0 +1,24 @@
+import type { Gpu } from '../gpu/device';
+import { Tensor } from '../gpu/tensor';
+
+/** Word indices of the step buffer; shaders/step.wgsl holds the same names. */
+export const STEP = { rows: 0, start: 1, seed: 2, counter: 3, sampling: 8 } as const;
+export const STEP_WORDS = 32;
+
+export type StepField = Exclude<keyof typeof STEP, 'sampling'>;
+
+/** The u32 [32] buffer of what changes between replays: live rows, cache start, seed, counter, the sampler's words. */
+export function createStep(gpu: Gpu, label = 'step'): Tensor {
+  const bytes = STEP_WORDS * 4;
+  const buffer = gpu.createBuffer('state', bytes, undefined, label);
+  return new Tensor(label, [STEP_WORDS], 'u32', { buffer, offset: 0, size: bytes });
+}
+
+/** Queues a write of the named words; the others keep their values. */
+export function writeStep(gpu: Gpu, step: Tensor, values: Partial<Record<StepField, number>>): void {
+  if (!step.range) throw new Error(`${step.label}: a step buffer must be persistent`);
+  for (const [name, value] of Object.entries(values)) {
+    const word = STEP[name as StepField];
+    gpu.device.queue.writeBuffer(step.range.buffer, step.range.offset + word * 4, new Uint32Array([value]));
+  }
+}
