@@ -2,7 +2,20 @@ import type { Gpu } from '../gpu/device';
 import { Tensor } from '../gpu/tensor';
 
 /** Word indices of the step buffer; shaders/step.wgsl holds the same names. */
-export const STEP = { rows: 0, start: 1, seed: 2, counter: 3, sampling: 8 } as const;
+export const STEP = {
+  rows: 0,
+  start: 1,
+  seed: 2,
+  /** Tokens sampled so far in this generation: ring entry, random stream and forced token of the next one. */
+  counter: 3,
+  sampling: 8,
+  /** Ids ever appended to the history ring; set after writing the prompt's ids into it. */
+  historyLength: 14,
+  /** Leading tokens of this generation that are given instead of chosen. */
+  forcedLength: 15,
+  /** i32, added once to the next row's position and then cleared. */
+  positionOffset: 16,
+} as const;
 export const STEP_WORDS = 32;
 
 export type StepField = Exclude<keyof typeof STEP, 'sampling'>;
