@@ -1,0 +1,148 @@
+import type { Gpu } from '../gpu/device';
+import { Tensor } from '../gpu/tensor';
+import { type AdapterTensors, mergedWords } from '../kernels/norm-adapter';
+import type { Graph } from '../nn/graph';
+import type { AdapterSet } from './adapters';
+import { type Clip, type ClipHidden, clipFeatures, clipForward, project } from './clip';
+import { type AdapterSite, type Llama, type LlamaHidden, llamaBlocks, llamaHead } from './llama';
+
+/** Code of the modality slot in a sequence; image feature k is {@link imageSlot}(k); token ids are themselves. */
+export const MODALITY_SLOT = -1;
+export const imageSlot = (feature: number): number => -2 - feature;
+
+/** LaVIN: a frozen LLaMA and a frozen CLIP tower joined by an adapter set. A bare LLaMA has neither of the last two. */
+export interface Lavin {
+  readonly llama: Llama;
+  readonly clip?: Clip;
+  readonly adapters?: AdapterSet;
+}
+
+/** Image tokens per picture. */
+export function featuresPerImage({ clip }: Lavin): number {
+  return clip ? clipFeatures(clip.config) : 0;
+}
+
+export interface EncodedImages extends ClipHidden {
+  /** [N * F, D] */
+  readonly imageTokens: Tensor;
+}
+
+/** Images [N, 3, S, S] to image tokens, with everything the tower shows on the way. */
+export function encodeImages(g: Graph, { clip, adapters }: Lavin, images: Tensor): EncodedImages {
+  if (!clip || !adapters?.projector) throw new Error('this model has no vision tower');
+  const encoded = clipForward(g, clip, images, adapters.visual);
+  return { ...encoded, imageTokens: project(g, encoded.features, adapters.projector) };
+}
+
+export interface SequenceInput {
+  /** i32 slot codes [B * L]. */
+  readonly slots: Tensor;
+  /** u32 [B * L] */
+  readonly positions: Tensor;
+  /** u32 [B]: 1 with an image, 0 without. */
+  readonly modality: Tensor;
+  /** [B * F, D] */
+  readonly imageTokens?: Tensor;
+  readonly batch: number;
+  readonly length: number;
+}
+
+/** Slot codes to input rows [B * L, D]. */
+export function embedSlots(g: Graph, lavin: Lavin, input: SequenceInput): Tensor {
+  const { slots, modality, imageTokens, length } = input;
+  const modalityTable = lavin.adapters?.modalityTable;
+  return g.embed(
+    'embed',
+    lavin.llama.weights.embedding,
+    { slots, modality, modalityTable, imageTokens },
+    featuresPerImage(lavin),
+    length,
+  );
+}
+
+/**
+ * The whole forward pass over full sequences that begin with the modality slot: training's shape, routed by the slot
+ * itself. No cache. `mlpFromInput` as in {@link LlamaAdapters}.
+ */
+export function forwardSequences(
+  g: Graph,
+  lavin: Lavin,
+  input: SequenceInput,
+  mlpFromInput = false,
+): LlamaHidden & { embeds: Tensor; logits: Tensor } {
+  const embeds = embedSlots(g, lavin, input);
+  const blocks = llamaBlocks(g, lavin.llama, {
+    x: embeds,
+    positions: input.positions,
+    batch: input.batch,
+    length: input.length,
+    attention: { kind: 'full', mask: { causal: true, hideSlot0: true } },
+    adapters: lavin.adapters && { kind: 'routed', layers: lavin.adapters.llama, mlpFromInput },
+  });
+  return { ...blocks, embeds, logits: llamaHead(g, lavin.llama, blocks.hidden[blocks.hidden.length - 1]) };
+}
+
+/** Where an adapter stands: index into the routing table and, merged, its tensors. */
+export interface RoutedSite {
+  readonly layer: number;
+  readonly site: AdapterSite;
+  readonly adapter: AdapterTensors;
+  /** [E_0 | e_0 | E_1 | e_1], see adapter_merge.wgsl. */
+  readonly merged: Tensor;
+}
+
+/** GPU memory of the merged LLaMA adapters and the table that merged them. */
+export interface MergedAdapters {
+  readonly sites: readonly RoutedSite[];
+  /** Weights of expert 1 and 2: [site, modality, expert]. */
+  readonly table: Tensor;
+  readonly buffers: readonly GPUBuffer[];
+}
+
+/** Allocates merged maps for every LLaMA adapter of the set. */
+export function allocateMerged(gpu: Gpu, adapters: AdapterSet): MergedAdapters {
+  const flat = adapters.llama.flatMap((layer, index) =>
+    (['attn', 'mlp'] as const).flatMap((site) => {
+      const adapter = layer[site];
+      return adapter ? [{ layer: index, site, adapter }] : [];
+    }),
+  );
+  const strideOf = (a: AdapterTensors) => Math.ceil((mergedWords(a) * 4) / 256) * 256;
+  const total = flat.reduce((sum, { adapter }) => sum + strideOf(adapter), 0);
+  const buffer = gpu.createBuffer('adapters', total, undefined, 'merged adapters');
+  let offset = 0;
+  const sites = flat.map((entry) => {
+    const words = mergedWords(entry.adapter);
+    const merged = new Tensor(`merged.${entry.layer}.${entry.site}`, [words], 'f32', {
+      buffer,
+      offset,
+      size: Math.ceil(words / 4) * 16,
+    });
+    offset += strideOf(entry.adapter);
+    return { ...entry, merged };
+  });
+  const tableBuffer = gpu.createBuffer('adapters', flat.length * 16, undefined, 'routing table');
+  const table = new Tensor('routing table', [flat.length * 2, 2], 'f32', {
+    buffer: tableBuffer,
+    offset: 0,
+    size: tableBuffer.size,
+  });
+  return { sites, table, buffers: [buffer, tableBuffer] };
+}
+
+/**
+ * Finds the routing table: a batch of two one-slot sequences, the modality slots of a text and an image prompt. Nothing
+ * else enters: slot 0 sees only itself. Copies each site's weights into `merged.table`.
+ */
+export function findRoutingTable(
+  g: Graph,
+  lavin: Lavin,
+  input: SequenceInput,
+  merged: MergedAdapters,
+  mlpFromInput: boolean,
+): void {
+  const { routing } = forwardSequences(g, lavin, input, mlpFromInput);
+  merged.sites.forEach(({ layer, site }, i) => {
+    g.rows(`table.${layer}.${site}`, routing[site][layer], merged.table, { rows: 2, to: 2 * i });
+  });
+}
