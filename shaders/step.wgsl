@@ -9,8 +9,7 @@ const STEP_START = 1u;
 const STEP_SEED = 2u;
 // Counts sampled tokens: the sampler's random stream.
 const STEP_COUNTER = 3u;
-// Words 8 to 31 belong to the sampler; 8 to 13 are packed by src/generate/sampling.ts.
-const STEP_SAMPLING = 8u;
+// Words 8 to 16 belong to the sampler; 8 to 13 are packed by src/generate/sampling.ts.
 // f32; 0 is greedy.
 const STEP_TEMPERATURE = 8u;
 // 0 keeps all.

@@ -8,7 +8,13 @@ export const STEP = {
   seed: 2,
   /** Tokens sampled so far in this generation: ring entry, random stream and forced token of the next one. */
   counter: 3,
-  sampling: 8,
+  /** Words 8 to 13 are packed by src/generate/sampling.ts. */
+  temperature: 8,
+  topK: 9,
+  topP: 10,
+  minP: 11,
+  repetitionPenalty: 12,
+  repetitionWindow: 13,
   /** Ids ever appended to the history ring; set after writing the prompt's ids into it. */
   historyLength: 14,
   /** Leading tokens of this generation that are given instead of chosen. */
@@ -18,7 +24,8 @@ export const STEP = {
 } as const;
 export const STEP_WORDS = 32;
 
-export type StepField = Exclude<keyof typeof STEP, 'sampling'>;
+/** The u32 words; `temperature`, `topP`, `minP` and `repetitionPenalty` are f32 and not for {@link writeStep}. */
+export type StepField = Exclude<keyof typeof STEP, 'temperature' | 'topP' | 'minP' | 'repetitionPenalty'>;
 
 /** The u32 [32] buffer of what changes between replays: live rows, cache start, seed, counter, the sampler's words. */
 export function createStep(gpu: Gpu, label = 'step'): Tensor {
