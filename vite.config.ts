@@ -1,15 +1,22 @@
+import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
+import { modelIndex } from './tools/vite-model-index';
+
+/** Isolation gives the page precise timers and shared memory; whoever hosts the build should send the same two. */
+const isolation = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
 
 export default defineConfig({
   // Relative URLs: the built site works from any folder of any static host.
   base: './',
-  plugins: [react()],
+  plugins: [react(), modelIndex(fileURLToPath(new URL('public', import.meta.url)))],
   worker: { format: 'es' },
   build: { target: 'es2023' },
-  server: {
-    headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
-  },
+  server: { headers: isolation },
+  preview: { headers: isolation },
   test: {
     projects: [
       { extends: true, test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], environment: 'node' } },
