@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
-import { modelIndex } from './tools/vite-model-index';
+import { modelIndex } from './tools/vite-model-index.ts';
 
 /** Isolation gives the page precise timers and shared memory; whoever hosts the build should send the same two. */
 const isolation = {
