@@ -1,0 +1,46 @@
+import type { ChatVerbs } from '../hooks/useChat';
+import type { EngineVerbs } from '../hooks/useEngine';
+import { PlusIcon } from '../icons';
+import type { State } from '../state/state';
+import { ModelPicker } from './model/ModelPicker';
+
+interface HeaderProps {
+  readonly state: State;
+  readonly engine: EngineVerbs;
+  readonly chat: ChatVerbs;
+}
+
+export function Header({ state, engine, chat }: HeaderProps) {
+  const { messages, turn } = state.chat;
+  return (
+    <header className="header">
+      <a className="skip" href="#message">
+        Skip to the message box
+      </a>
+      <h1 className="brand">
+        <svg className="brand-mark" viewBox="0 0 18 16" aria-hidden="true" focusable="false">
+          <rect className="one" width="7" height="4" rx="1.5" />
+          <rect className="two" x="8" width="10" height="4" rx="1.5" />
+          <rect className="one" y="6" width="12" height="4" rx="1.5" />
+          <rect className="two" x="13" y="6" width="5" height="4" rx="1.5" />
+          <rect className="one" y="12" width="4" height="4" rx="1.5" />
+          <rect className="two" x="5" y="12" width="13" height="4" rx="1.5" />
+        </svg>
+        LaVIN
+      </h1>
+      <ModelPicker catalogue={state.catalogue} engineState={state.engine} onPick={engine.load} />
+      <a className="quiet to-side" href="#side">
+        Routing
+      </a>
+      <button
+        type="button"
+        className="quiet"
+        disabled={messages.length === 0 || turn.phase === 'answering'}
+        onClick={chat.newChat}
+      >
+        <PlusIcon />
+        <span>New chat</span>
+      </button>
+    </header>
+  );
+}

@@ -1,0 +1,44 @@
+import { formatBytes, formatSeconds } from '../../format';
+import type { EngineState } from '../../state/state';
+
+interface LoadStatusProps {
+  readonly engine: EngineState & { readonly phase: 'loading' };
+  onCancel(): void;
+}
+
+export function LoadStatus({ engine, onCancel }: LoadStatusProps) {
+  const { progress, choice } = engine;
+  const total = progress?.totalBytes ?? 0;
+  const downloading = progress?.phase === 'download' && total > 0;
+  return (
+    <div className="status load">
+      <div className="load-words">
+        <span className="load-title">{phaseWords(engine)}</span>
+        {downloading && <span className="number">{downloadWords(engine)}</span>}
+      </div>
+      <progress
+        aria-label={`Loading ${choice.title}`}
+        max={downloading ? total : undefined}
+        value={downloading ? progress.loadedBytes : undefined}
+      />
+      <button type="button" className="quiet" onClick={onCancel}>
+        Cancel<span className="hidden"> loading {choice.title}</span>
+      </button>
+    </div>
+  );
+}
+
+function phaseWords({ progress, choice }: LoadStatusProps['engine']): string {
+  if (!progress) return 'Opening the GPU…';
+  return progress.phase === 'download' ? `Loading ${choice.title}` : `Preparing ${choice.title}…`;
+}
+
+function downloadWords({ progress, speed }: LoadStatusProps['engine']): string {
+  if (!progress) return '';
+  const { loadedBytes, totalBytes } = progress;
+  const words = [`${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)}`];
+  if (speed > 0) {
+    words.push(`${formatBytes(speed)}/s`, `${formatSeconds((totalBytes - loadedBytes) / speed)} left`);
+  }
+  return words.join(' · ');
+}

@@ -1,0 +1,134 @@
+/** Page side of the comlink boundary: makes the GPU worker and speaks {@link EngineWorkerApi} to it, typed. */
+import { proxy, type Remote, wrap } from 'comlink';
+import type {
+  ChatEvent,
+  ChatRequest,
+  ChatResult,
+  DeviceReport,
+  EngineFailure,
+  EngineWorkerApi,
+  FailureCode,
+  LoadedModel,
+  LoadProgress,
+  ModelSource,
+} from './api';
+
+/** An {@link EngineFailure} as it is thrown to the page. */
+export class EngineError extends Error implements EngineFailure {
+  constructor(
+    readonly code: FailureCode,
+    message: string,
+  ) {
+    super(message);
+    this.name = 'EngineError';
+  }
+}
+
+/** Anything thrown, as an {@link EngineError}. */
+export function toEngineError(error: unknown): EngineError {
+  if (error instanceof EngineError) return error;
+  const { code, message } = (error ?? {}) as Partial<EngineFailure>;
+  return new EngineError(code ?? 'internal', message ?? String(error));
+}
+
+/**
+ * One GPU worker. Every method rejects with {@link EngineError}; a crashed worker rejects what was pending, after which
+ * the client is of no use and a new one has to be made.
+ */
+export class EngineClient {
+  readonly #worker: Worker;
+  readonly #remote: Remote<EngineWorkerApi>;
+  readonly #crash: Promise<never>;
+  #opened: Promise<DeviceReport> | undefined;
+  /** The running load or chat, never rejecting. */
+  #running: Promise<unknown> | undefined;
+  #latestLoad = 0;
+  #crashed = false;
+
+  constructor() {
+    this.#worker = new Worker(new URL('./gpu.worker.ts', import.meta.url), { type: 'module', name: 'gpu' });
+    this.#remote = wrap<EngineWorkerApi>(this.#worker);
+    this.#crash = new Promise<never>((_resolve, reject) => {
+      this.#worker.addEventListener('error', (event) => {
+        event.preventDefault();
+        this.#crashed = true;
+        reject(
+          new EngineError('internal', `The engine stopped: ${event.message || 'its worker could not be started'}.`),
+        );
+      });
+    });
+    this.#crash.catch(() => {});
+  }
+
+  get crashed(): boolean {
+    return this.#crashed;
+  }
+
+  /** Opens the GPU; the answer is kept, a failure is tried again at the next call. */
+  open(): Promise<DeviceReport> {
+    this.#opened ??= this.#call(this.#remote.open()).catch((error) => {
+      this.#opened = undefined;
+      throw error;
+    });
+    return this.#opened;
+  }
+
+  /** Ends whatever runs, then loads. A load overtaken by a later one rejects with `aborted`. */
+  async load(source: ModelSource, onProgress: (progress: LoadProgress) => void): Promise<LoadedModel> {
+    this.#latestLoad += 1;
+    const ticket = this.#latestLoad;
+    if (this.#running) {
+      this.cancelLoad();
+      this.stop();
+      await this.#running;
+    }
+    if (ticket !== this.#latestLoad) throw new EngineError('aborted', 'Another model was chosen.');
+    return this.#track(this.#remote.load(source, proxy(onProgress)));
+  }
+
+  /** The running load, if any, rejects with `aborted`. */
+  cancelLoad(): void {
+    this.#send(this.#remote.cancelLoad());
+  }
+
+  chat(request: ChatRequest, onEvent: (event: ChatEvent) => void): Promise<ChatResult> {
+    return this.#track(this.#remote.chat(request, proxy(onEvent)));
+  }
+
+  /** The running answer, if any, ends with `stopped`. */
+  stop(): void {
+    this.#send(this.#remote.stop());
+  }
+
+  dispose(): void {
+    this.#worker.terminate();
+  }
+
+  #track<T>(call: Promise<T>): Promise<T> {
+    const result = this.#call(call);
+    const running = result.then(
+      () => {},
+      () => {},
+    );
+    this.#running = running;
+    running.then(() => {
+      if (this.#running === running) this.#running = undefined;
+    });
+    return result;
+  }
+
+  async #call<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await Promise.race([call, this.#crash]);
+    } catch (error) {
+      const failure = toEngineError(error);
+      if (failure.code === 'lost') this.#opened = undefined;
+      throw failure;
+    }
+  }
+
+  /** A verb without an answer; what goes wrong shows in the call that it is meant for. */
+  #send(call: Promise<unknown>): void {
+    call.catch(() => {});
+  }
+}

@@ -1,0 +1,67 @@
+/** Worker side of the comlink boundary: one engine exposed, every error turned into a cloneable {@link EngineFailure}. */
+import { expose, releaseProxy } from 'comlink';
+import type { EngineFailure, EngineWorkerApi, FailureCode } from './api';
+
+/** A record, so that the compiler notices a code missing here. */
+const CODES: Readonly<Record<FailureCode, true>> = {
+  'no-webgpu': true,
+  'no-adapter': true,
+  'no-device': true,
+  lost: true,
+  'out-of-memory': true,
+  limit: true,
+  validation: true,
+  network: true,
+  file: true,
+  format: true,
+  unsupported: true,
+  'context-full': true,
+  aborted: true,
+  busy: true,
+  internal: true,
+};
+
+/**
+ * What the page is told about `error`. Comlink keeps only name, message and stack of an `Error`, so a plain object is
+ * thrown instead: it crosses whole.
+ */
+export function toFailure(error: unknown): EngineFailure {
+  if (typeof error === 'object' && error !== null) {
+    const { code, name, message } = error as { code?: unknown; name?: unknown; message?: unknown };
+    const words = typeof message === 'string' && message !== '' ? message : 'The engine failed without saying why.';
+    if (typeof code === 'string' && Object.hasOwn(CODES, code)) return { code: code as FailureCode, message: words };
+    if (name === 'AbortError') return { code: 'aborted', message: words };
+    if (name === 'NotReadableError' || name === 'NotFoundError') return { code: 'file', message: words };
+    return { code: 'internal', message: words };
+  }
+  return { code: 'internal', message: String(error) };
+}
+
+/** Frees the message port behind a callback that came through comlink; without it every request leaks one. */
+function release(callback: unknown): void {
+  const free = (callback as { [releaseProxy]?: () => void })[releaseProxy];
+  if (typeof free === 'function') free.call(callback);
+}
+
+async function telling<T>(work: () => Promise<T> | T, callback?: unknown): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toFailure(error);
+  } finally {
+    if (callback !== undefined) release(callback);
+  }
+}
+
+/** Serves `engine` to the page that made this worker. */
+export function exposeEngine(engine: EngineWorkerApi): void {
+  const api: EngineWorkerApi = {
+    open: () => telling(() => engine.open()),
+    load: (source, onProgress) => telling(() => engine.load(source, onProgress), onProgress),
+    cancelLoad: () => engine.cancelLoad(),
+    chat: (request, onEvent) => telling(() => engine.chat(request, onEvent), onEvent),
+    stop: () => engine.stop(),
+    unload: () => telling(() => engine.unload()),
+  };
+  expose(api);
+}

@@ -1,0 +1,184 @@
+/**
+ * A scripted engine in the GPU worker's place: it keeps the contract of `src/workers/api.ts`, with answers, delays and
+ * failures that a test chooses. What the prompt says decides what happens.
+ */
+import type {
+  ChatEvent,
+  ChatResult,
+  EngineWorkerApi,
+  FailureCode,
+  LoadedModel,
+  RoutingTable,
+} from '../../src/workers/api';
+
+export interface FakeOptions {
+  /** `open` rejects with this. */
+  readonly failOpen?: FailureCode;
+  /** The first `load` rejects with this. */
+  readonly failFirstLoad?: FailureCode;
+  /** Milliseconds that a load takes. */
+  readonly loadMs?: number;
+  readonly layers?: number;
+  readonly grid?: number;
+  readonly canSee?: boolean;
+  /** Milliseconds between tokens. */
+  readonly tokenMs?: number;
+}
+
+export const LOAD_BYTES = 9_360_000;
+const CONTEXT = 512;
+
+export const HOSTILE_ANSWER = [
+  '<img src="https://tracker.example/a.png" onerror="window.hacked = true"><script>window.hacked = true</script>',
+  '![beacon](https://tracker.example/b.png)',
+  '[click](javascript:window.hacked=true) and [fine](https://example.org/)',
+  `${'x'.repeat(30_000)}`,
+].join('\n\n');
+
+export function fakeRouting(layers: number): RoutingTable {
+  const pair = (weight: number): [number, number] => [weight, 1 - weight];
+  const layer = (phase: number) => (_: unknown, index: number) => pair(0.5 + 0.4 * Math.sin(index * 1.7 + phase));
+  return { text: Array.from({ length: layers }, layer(0)), image: Array.from({ length: layers }, layer(2)) };
+}
+
+function fail(code: FailureCode, message: string): never {
+  throw Object.assign(new Error(message), { code });
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
+  const { loadMs = 60, layers = 6, grid = 4, canSee = true, tokenMs = 4 } = options;
+  let cancelled = false;
+  let stopped = false;
+  let loads = 0;
+
+  function patches() {
+    const tokens = grid * grid + 1;
+    const weights = Float32Array.from({ length: layers * tokens }, (_, index) => {
+      const layer = Math.floor(index / tokens);
+      return 0.5 + 0.3 * Math.sin((index % tokens) * 0.9 + layer);
+    });
+    return { layers, tokens, grid, weights };
+  }
+
+  return {
+    async open() {
+      if (options.failOpen) fail(options.failOpen, `Scripted failure: ${options.failOpen}.`);
+      return {
+        vendor: 'scripted',
+        architecture: 'none',
+        description: 'A scripted device',
+        f16: false,
+        subgroups: false,
+        maxBufferBytes: 2 ** 28,
+      };
+    },
+    async load(source, onProgress): Promise<LoadedModel> {
+      cancelled = false;
+      loads += 1;
+      const steps = 40;
+      for (let step = 0; step <= steps; step++) {
+        if (cancelled) fail('aborted', 'The load was cancelled.');
+        const loadedBytes = Math.round((LOAD_BYTES * step) / steps);
+        onProgress({ phase: 'download', file: 'llama.gguf', loadedBytes, totalBytes: LOAD_BYTES });
+        await sleep(loadMs / steps);
+      }
+      if (options.failFirstLoad && loads === 1) {
+        fail(options.failFirstLoad, `Scripted failure: ${options.failFirstLoad}.`);
+      }
+      onProgress({ phase: 'ready', file: '', loadedBytes: LOAD_BYTES, totalBytes: LOAD_BYTES });
+      const local = source.kind === 'file';
+      return {
+        manifest: {
+          format: 'lavin-manifest-1',
+          name: local ? source.file.name : 'starter',
+          title: local ? source.file.name : 'Scripted starter',
+          card: 'A **scripted** model for tests. It knows nothing.',
+          licence: 'Apache-2.0',
+          llama: { file: 'llama.gguf' },
+          prompt: { kind: 'chat' },
+          examples: local
+            ? []
+            : [
+                { text: 'What colour is the shape?', image: 'blue-disc.png' },
+                { text: 'What colour is it now?', image: 'red-disc.png' },
+                { text: 'What is the opposite of hot?' },
+              ],
+        },
+        canSee: canSee && !local,
+        context: CONTEXT,
+        layers,
+        parameters: 6_100_000,
+        gpuBytes: 21_500_000,
+        gpuBytesByPurpose: { weights: 9_100_000, 'KV cache': 2_400_000, activations: 10_000_000 },
+        routing: local ? undefined : fakeRouting(layers),
+      };
+    },
+    cancelLoad() {
+      cancelled = true;
+    },
+    async chat(request, onEvent): Promise<ChatResult> {
+      stopped = false;
+      const begun = performance.now();
+      const prompt = request.turns.at(-1)?.text ?? '';
+      const promptTokens = 12 * request.turns.length;
+      if (prompt.includes('overflow') && request.turns.length > 1) {
+        fail('context-full', `The prompt needs 700 tokens and the context holds ${CONTEXT}.`);
+      }
+      onEvent({ type: 'prefill', promptTokens, reusedTokens: 0, done: promptTokens });
+      onEvent({
+        type: 'routing',
+        modality: request.image ? 'image' : 'text',
+        patches: request.image && patches(),
+      });
+      let text = '';
+      let tokens = 0;
+      let first = 0;
+      const rate = () => (tokens / (performance.now() - begun)) * 1000;
+      for (const piece of pieces(prompt, request.turns.length, request.image)) {
+        await sleep(tokenMs);
+        if (stopped) break;
+        if (prompt.includes('lose the device') && tokens === 3) fail('lost', 'The GPU was reset.');
+        if (prompt.includes('crash') && tokens === 3) throwLater();
+        tokens += 1;
+        first ||= performance.now() - begun;
+        text += piece;
+        const event: ChatEvent = { type: 'token', text: piece, tokens, tokensPerSecond: rate() };
+        onEvent(event);
+      }
+      return {
+        text,
+        stopReason: stopped ? 'stopped' : prompt.includes('fill up') ? 'context-full' : 'end',
+        promptTokens,
+        reusedTokens: 0,
+        tokens,
+        promptTokensPerSecond: 480,
+        tokensPerSecond: rate(),
+        timeToFirstTokenMs: first,
+        contextUsed: Math.min(CONTEXT, promptTokens + tokens),
+      };
+    },
+    stop() {
+      stopped = true;
+    },
+    async unload() {},
+  };
+}
+
+/** An error that nobody catches, as a bug in a worker would throw it. */
+function throwLater(): void {
+  setTimeout(() => {
+    throw new Error('scripted crash');
+  }, 0);
+}
+
+function* pieces(prompt: string, turns: number, image: Blob | undefined): Generator<string> {
+  if (prompt.includes('hostile')) yield HOSTILE_ANSWER;
+  else if (prompt.includes('count') || prompt.includes('crash') || prompt.includes('lose')) {
+    for (let index = 1; index <= 2000; index++) yield index % 12 === 0 ? `${index}.\n\n` : `${index} `;
+  } else {
+    const words = `You said **${prompt}** in turn ${turns}, ${image ? `with a picture of ${image.size} bytes` : 'without a picture'}.`;
+    for (const word of words.split(/(?<= )/)) yield word;
+  }
+}
