@@ -1,0 +1,39 @@
+import { defineConfig } from '@playwright/test';
+import { findChromium, hasRealGpu } from './tests/setup/machine.mjs';
+
+const port = Number(process.env.E2E_PORT ?? 4179);
+const quiet = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+/** WebGPU on SwiftShader where there is no GPU. */
+const software = hasRealGpu() ? [] : ['--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'];
+
+/** The built site, as a static host would serve it, in Chromium. */
+export default defineConfig({
+  testDir: 'tests/e2e',
+  outputDir: 'test-results',
+  workers: 1,
+  retries: 0,
+  forbidOnly: process.env.CI === 'true',
+  timeout: 180_000,
+  expect: { timeout: 60_000 },
+  use: {
+    baseURL: `http://localhost:${port}/`,
+    screenshot: 'only-on-failure',
+    launchOptions: {
+      executablePath: findChromium(),
+      args: [...quiet, '--enable-unsafe-webgpu', ...software],
+    },
+  },
+  webServer: {
+    command: `npm run build && npm run preview -- --port ${port} --strictPort`,
+    url: `http://localhost:${port}/`,
+    reuseExistingServer: false,
+    timeout: 180_000,
+  },
+});
