@@ -43,6 +43,7 @@ struct Params {
 
 const ID_NONE = 0xffffffffu;
 const CUT = -22.0;
+const UNIT = 2147483648.0;
 const BINS_PER_NAT = 256.0 / 22.5;
 const COARSE = 0u;
 const FINE = 256u;
@@ -50,6 +51,11 @@ const FINE = 256u;
 const FORCED = 0u;
 const GREEDY = 1u;
 const DRAWN = 2u;
+// Searches of a drawn token, in turn. LAST finds the last kept token, and only for the read-out.
+const TOP_K = 0u;
+const TOP_P = 1u;
+const LAST = 2u;
+const DRAW = 3u;
 
 // What the whole workgroup must agree on.
 struct Setting {
@@ -71,6 +77,13 @@ struct Place {
   mass_before: vec2u,
 }
 
+struct Totals {
+  count: u32,
+  mass: vec2u,
+  // Mass of the tokens with a weight of min_p or more.
+  mass_above: vec2u,
+}
+
 // Reduction of the chunks: plain and adjusted argmax.
 struct Best {
   plain: f32,
@@ -90,8 +103,8 @@ var<workgroup> segments: array<Place, 16>;
 var<workgroup> place: Place;
 var<workgroup> listed: atomic<u32>;
 var<workgroup> found: u32;
-var<workgroup> above_low: atomic<u32>;
-var<workgroup> above_high: atomic<u32>;
+var<workgroup> totals: array<atomic<u32>, 5>;
+var<workgroup> all: Totals;
 
 var<private> thread: u32;
 var<private> n: u32;
@@ -122,10 +135,20 @@ fn tally(bin: u32, weight: u32) {
   if (before + weight < before) { atomicAdd(&bin_high[bin], 1u); }
 }
 
-// Level 0: weights of all tokens, and their histogram.
-fn weigh() {
+// Adds to a 64-bit total.
+fn add_total(which: u32, amount: vec2u) {
+  let before = atomicAdd(&totals[which], amount.x);
+  atomicAdd(&totals[which + 1u], amount.y + select(0u, 1u, before + amount.x < before));
+}
+
+// Weights of all tokens, their histogram, and their totals.
+fn weigh() -> Totals {
   clear(COARSE);
+  for (var i = thread; i < 5u; i += WG) { atomicStore(&totals[i], 0u); }
   workgroupBarrier();
+  var count = 0u;
+  var mass = vec2u(0u);
+  var mass_above = vec2u(0u);
   for (var i = thread; i < n; i += 4u * WG) {
     // Four loads in flight: a lone workgroup is bound by latency.
     let bits = vec4u(adjusted_at(i), adjusted_at(i + WG), adjusted_at(i + 2u * WG), adjusted_at(i + 3u * WG));
@@ -134,40 +157,38 @@ fn weigh() {
       var weight = 0u;
       if (e > CUT) {
         // The largest's is 1 exactly, however the driver rounds exp.
-        weight = select(u32(exp(e) * 2147483648.0 + 0.5), 0x80000000u, e == 0.0);
+        weight = select(u32(exp(e) * UNIT + 0.5), 0x80000000u, e == 0.0);
         tally(COARSE + coarse_bin(e), weight);
+        count++;
+        mass = add_wide(mass, vec2u(weight, 0u));
+        if (f32(weight) >= s.min_p * UNIT) { mass_above = add_wide(mass_above, vec2u(weight, 0u)); }
       }
       scratch[n + i + k * WG] = weight;
     }
   }
+  atomicAdd(&totals[0], count);
+  add_total(1u, mass);
+  add_total(3u, mass_above);
   workgroupBarrier();
+  if (thread == 0u) {
+    all = Totals(
+      atomicLoad(&totals[0]), vec2u(atomicLoad(&totals[1]), atomicLoad(&totals[2])),
+      vec2u(atomicLoad(&totals[3]), atomicLoad(&totals[4])));
+  }
+  return workgroupUniformLoad(&all);
 }
 
 // Sums of 16 bins each, ready after the next barrier.
 fn sum_segments(base: u32) {
-  if (thread >= 16u) { return; }
-  var sum = Place();
-  for (var i = 0u; i < 16u; i++) {
-    let bin = base + 16u * thread + i;
-    sum.count += atomicLoad(&bin_count[bin]);
-    sum.mass = add_wide(sum.mass, vec2u(atomicLoad(&bin_low[bin]), atomicLoad(&bin_high[bin])));
-  }
-  segments[thread] = sum;
-}
-
-// Tokens and mass of all of level 0.
-fn total() -> Place {
-  sum_segments(COARSE);
-  workgroupBarrier();
-  if (thread == 0u) {
+  for (var segment = thread; segment < 16u; segment += WG) {
     var sum = Place();
     for (var i = 0u; i < 16u; i++) {
-      sum.count += segments[i].count;
-      sum.mass = add_wide(sum.mass, segments[i].mass);
+      let bin = base + 16u * segment + i;
+      sum.count += atomicLoad(&bin_count[bin]);
+      sum.mass = add_wide(sum.mass, vec2u(atomicLoad(&bin_low[bin]), atomicLoad(&bin_high[bin])));
     }
-    place = sum;
+    segments[segment] = sum;
   }
-  return workgroupUniformLoad(&place);
 }
 
 fn covers(at: Place, part: Place, by_mass: bool, goal: vec2u) -> bool {
@@ -220,23 +241,34 @@ fn shares(level: u32, key: u32, id: u32, found_key: u32, found_id: u32) -> bool 
   return key == found_key && ((id ^ found_id) >> (64u - 8u * level)) == 0u;
 }
 
-// The token that covers `goal`, a rank (in goal.x) or a mass; its id is in `found`. Needs weigh() and a goal within the total.
+// The token that covers `goal`, a rank (in goal.x) or a mass below the total; its id is in `found`. Needs weigh().
+// Inlined by drivers, and slow for them to compile: called from one place, and calls pick from one place.
 fn find(by_mass: bool, goal: vec2u) -> Place {
   if (thread == 0u) { atomicStore(&listed, 0u); }
-  var at = pick(COARSE, Place(), by_mass, goal);
-  for (var i = thread; i < n; i += 4u * WG) {
-    let bits = vec4u(adjusted_at(i), adjusted_at(i + WG), adjusted_at(i + 2u * WG), adjusted_at(i + 3u * WG));
-    for (var k = 0u; k < 4u; k++) {
-      let e = exponent(bits[k]);
-      if (e > CUT && coarse_bin(e) == at.bin) { scratch[2u * n + atomicAdd(&listed, 1u)] = i + k * WG; }
-    }
-  }
-  let length = at.count;
-  var level = 1u;
+  var at = Place();
+  var length = 0u;
   var found_key = 0u;
   var found_id = 0u;
-  storageBarrier();
-  for (; level <= 7u && at.count > 1u; level++) {
+  var level = 0u;
+  loop {
+    at = pick(select(FINE, COARSE, level == 0u), at, by_mass, goal);
+    if (level == 0u) {
+      length = at.count;
+      for (var i = thread; i < n; i += 4u * WG) {
+        let bits = vec4u(adjusted_at(i), adjusted_at(i + WG), adjusted_at(i + 2u * WG), adjusted_at(i + 3u * WG));
+        for (var k = 0u; k < 4u; k++) {
+          let e = exponent(bits[k]);
+          if (e > CUT && coarse_bin(e) == at.bin) { scratch[2u * n + atomicAdd(&listed, 1u)] = i + k * WG; }
+        }
+      }
+      storageBarrier();
+    } else if (level <= 4u) {
+      found_key |= at.bin << (32u - 8u * level);
+    } else {
+      found_id |= at.bin << (56u - 8u * level);
+    }
+    level++;
+    if (at.count <= 1u || level > 7u) { break; }
     clear(FINE);
     workgroupBarrier();
     for (var i = thread; i < length; i += WG) {
@@ -245,8 +277,6 @@ fn find(by_mass: bool, goal: vec2u) -> Place {
       if (shares(level, key, id, found_key, found_id)) { tally(FINE + digit(level, key, id), weight_at(id)); }
     }
     workgroupBarrier();
-    at = pick(FINE, at, by_mass, goal);
-    if (level <= 4u) { found_key |= at.bin << (32u - 8u * level); } else { found_id |= at.bin << (56u - 8u * level); }
   }
   for (var i = thread; i < length; i += WG) {
     let id = scratch[2u * n + i];
@@ -256,42 +286,38 @@ fn find(by_mass: bool, goal: vec2u) -> Place {
   return at;
 }
 
-// Mass of the tokens with a weight of min_p or more.
-fn mass_above() -> vec2u {
-  if (thread == 0u) {
-    atomicStore(&above_low, 0u);
-    atomicStore(&above_high, 0u);
+// Applies the filters in turn, then draws: leaves the token in `found`. `asked` is `s` again: only what is local can be
+// seen to be uniform.
+fn draw(asked: Setting, random: u32) {
+  let sums = weigh();
+  var kept = sums.mass;
+  for (var query = TOP_K; query <= DRAW; query++) {
+    var goal = vec2u(asked.top_k - 1u, 0u);
+    if (query == TOP_K && (asked.top_k == 0u || asked.top_k >= sums.count)) { continue; }
+    if (query == TOP_P) {
+      if (asked.top_p >= 1.0) { continue; }
+      goal = scale_wide(kept, u32(asked.top_p * 4294967296.0));
+    }
+    if (query == LAST) {
+      if (less_wide(sums.mass_above, kept)) { kept = sums.mass_above; }
+#if READOUT
+      goal = add_wide(kept, vec2u(0xffffffffu, 0xffffffffu));
+#else
+      continue;
+#endif
+    }
+    if (query == DRAW) { goal = scale_wide(kept, random); }
+    let at = find(query != TOP_K, goal);
+    if (query < LAST) { kept = add_wide(at.mass_before, at.mass); }
+#if READOUT
+    if (query == LAST && thread == 0u) {
+      let out = 3u * n + 5u * p.chunks;
+      scratch[out] = rank_key(adjusted_at(found));
+      scratch[out + 1u] = found;
+      scratch[out + 2u] = bitcast<u32>(f32(kept.y) * 4294967296.0 + f32(kept.x));
+    }
+#endif
   }
-  workgroupBarrier();
-  var own = vec2u(0u);
-  for (var i = thread; i < n; i += WG) {
-    let weight = weight_at(i);
-    if (weight > 0u && f32(weight) >= s.min_p * 2147483648.0) { own = add_wide(own, vec2u(weight, 0u)); }
-  }
-  let before = atomicAdd(&above_low, own.x);
-  atomicAdd(&above_high, own.y + select(0u, 1u, before + own.x < before));
-  workgroupBarrier();
-  if (thread == 0u) { place.mass = vec2u(atomicLoad(&above_low), atomicLoad(&above_high)); }
-  return workgroupUniformLoad(&place).mass;
-}
-
-fn smaller(a: vec2u, b: vec2u) -> vec2u { return select(b, a, less_wide(a, b)); }
-
-// Mass of what the filters keep. `asked` is `s` again: only a parameter can be seen to be uniform.
-fn kept_mass(asked: Setting) -> vec2u {
-  weigh();
-  let all = total();
-  var kept = all.mass;
-  if (asked.top_k > 0u && asked.top_k < all.count) {
-    let last = find(false, vec2u(asked.top_k - 1u, 0u));
-    kept = add_wide(last.mass_before, last.mass);
-  }
-  if (asked.top_p < 1.0) {
-    let last = find(true, scale_wide(kept, u32(asked.top_p * 4294967296.0)));
-    kept = add_wide(last.mass_before, last.mass);
-  }
-  if (asked.min_p > 0.0) { kept = smaller(kept, mass_above()); }
-  return kept;
 }
 
 fn better(a: Best, b: Best) -> Best {
@@ -317,12 +343,12 @@ fn join_chunks() -> Best {
   }
   best[thread] = own;
   workgroupBarrier();
-  if (thread < 16u) {
-    for (var i = thread + 16u; i < WG; i += 16u) { own = better(own, best[i]); }
+  if (thread < HOP) {
+    for (var i = thread + HOP; i < WG; i += HOP) { own = better(own, best[i]); }
     best[thread] = own;
   }
   workgroupBarrier();
-  for (var i = 0u; i < 16u; i++) { own = better(own, best[i]); }
+  for (var i = 0u; i < HOP; i++) { own = better(own, best[i]); }
   var sum = 0.0;
   for (var c = thread; c < p.chunks; c += WG) {
     let at = 3u * n + 5u * c;
@@ -366,19 +392,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
   let asked = workgroupUniformLoad(&setting);
   s = asked;
 
-  if (asked.kind == DRAWN) {
-    let kept = kept_mass(asked);
-#if READOUT
-    let last = find(true, add_wide(kept, vec2u(0xffffffffu, 0xffffffffu)));
-    if (thread == 0u) {
-      let at = 3u * n + 5u * p.chunks;
-      scratch[at] = rank_key(adjusted_at(found));
-      scratch[at + 1u] = found;
-      scratch[at + 2u] = bitcast<u32>(f32(kept.y) * 4294967296.0 + f32(kept.x));
-    }
-#endif
-    find(true, scale_wide(kept, philox(vec2u(counter, 0u), step[STEP_SEED]).x));
-  }
+  if (asked.kind == DRAWN) { draw(asked, philox(vec2u(counter, 0u), step[STEP_SEED]).x); }
   if (thread != 0u) { return; }
 
   var token = found;

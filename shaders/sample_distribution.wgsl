@@ -12,7 +12,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> distribution: array<f32>;
 @group(0) @binding(2) var<uniform> p: Params;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) gid: vec3u) {
   let id = gid.x;
   if (id >= p.vocabulary) { return; }

@@ -22,3 +22,6 @@ fn rank_key(bits: u32) -> u32 {
 fn precedes(a: f32, i: u32, b: f32, j: u32) -> bool {
   return a > b || (a == b && i < j);
 }
+
+// Threads that do the first of a reduction's two hops: fewer barriers than a tree, which CPU adapters pay dearly.
+const HOP = min(WG, 16u);

@@ -89,13 +89,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) groups: vec3
   best[thread] = own;
   workgroupBarrier();
   // Two hops of a reduction: fewer barriers than a tree, which CPU adapters pay dearly.
-  if (thread < 16u) {
-    for (var i = thread + 16u; i < WG; i += 16u) { own = better(own, best[i]); }
+  if (thread < HOP) {
+    for (var i = thread + HOP; i < WG; i += HOP) { own = better(own, best[i]); }
     best[thread] = own;
   }
   workgroupBarrier();
   var chunk_best = best[0];
-  for (var i = 1u; i < 16u; i++) { chunk_best = better(chunk_best, best[i]); }
+  for (var i = 1u; i < HOP; i++) { chunk_best = better(chunk_best, best[i]); }
 
   var sum = 0.0;
   for (var id = first + thread; id < min(first + CHUNK, p.vocabulary); id += WG) {
@@ -104,13 +104,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) groups: vec3
   }
   sums[thread] = sum;
   workgroupBarrier();
-  if (thread < 16u) {
-    for (var i = thread + 16u; i < WG; i += 16u) { sum += sums[i]; }
+  if (thread < HOP) {
+    for (var i = thread + HOP; i < WG; i += HOP) { sum += sums[i]; }
     sums[thread] = sum;
   }
   workgroupBarrier();
   if (thread == 0u) {
-    for (var i = 1u; i < 16u; i++) { sum += sums[i]; }
+    for (var i = 1u; i < HOP; i++) { sum += sums[i]; }
     let out = 3u * n + 5u * wid.x;
     scratch[out] = bitcast<u32>(chunk_best.plain);
     scratch[out + 1u] = chunk_best.plain_id;

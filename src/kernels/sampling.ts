@@ -3,13 +3,13 @@ import type { Tensor } from '../gpu/tensor';
 
 /** Ids that one workgroup of sample_scan.wgsl reduces. */
 const CHUNK = 2048;
-/** Ids have three bytes in the radix search of sample_choose.wgsl, and 65,535 workgroups of 256 must span them. */
-const MAX_VOCABULARY = 1 << 23;
+/** Ids have three bytes in the radix search of sample_choose.wgsl; 65,535 workgroups of 8 must span them. */
+const MAX_VOCABULARY = 500_000;
 /** Words of a ring entry: token, its log-probability (f32 bits), argmax, its log-probability (f32 bits). */
 export const RING_WORDS = 4;
 
 export interface SampleOptions {
-  /** f32 [1, V], V at most 2^23: the last live row's. NaN and -inf are never chosen. */
+  /** f32 [1, V], V at most 500,000: the last live row's. NaN and -inf are never chosen. */
   readonly logits: Tensor;
   /** u32 [STEP_WORDS]: read, then advanced to the next decode step. */
   readonly step: Tensor;
@@ -40,8 +40,8 @@ export function sample(rec: Recorder, options: SampleOptions): void {
   const chunks = Math.ceil(vocabulary / CHUNK);
   const padded = chunks * CHUNK;
   const scratch = rec.tensor('sampler', [3 * padded + 5 * chunks + 4], 'u32');
-  // A workgroup's threads run one after the other on a CPU adapter: few of them, so few switches at barriers.
-  const WG = rec.choices.rowThreads >= 32 ? 256 : 16;
+  // A CPU adapter runs a workgroup's threads in turns and switches at every barrier: no more of them than its vectors hold.
+  const WG = rec.choices.rowThreads >= 32 ? 256 : 8;
   rec.dispatch({
     label: 'sample.scan',
     shader: 'sample_scan',
@@ -73,11 +73,11 @@ export function sample(rec: Recorder, options: SampleOptions): void {
   rec.dispatch({
     label: 'sample.distribution',
     shader: 'sample_distribution',
-    definitions: { CHUNK },
+    definitions: { CHUNK, WG },
     reads: { scratch },
     writes: { distribution },
     params: { vocabulary, chunks },
-    workgroups: [Math.ceil(vocabulary / 256)],
+    workgroups: [Math.ceil(vocabulary / WG)],
     work: vocabulary * 12,
   });
 }
