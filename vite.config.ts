@@ -22,7 +22,13 @@ export default defineConfig({
       {
         extends: true,
         // Some tests read 10,000 lines; a busy machine of two cores needs its time.
-        test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], environment: 'node', testTimeout: 60_000 },
+        test: {
+          name: 'unit',
+          include: ['tests/unit/**/*.test.ts'],
+          environment: 'node',
+          testTimeout: 60_000,
+          slowTestThreshold: 10_000,
+        },
       },
       {
         extends: true,
@@ -31,6 +37,7 @@ export default defineConfig({
           include: ['tests/kernels/**/*.test.ts', 'tests/goldens/**/*.test.ts'],
           environment: 'node',
           testTimeout: 120_000,
+          slowTestThreshold: 10_000,
           hookTimeout: 120_000,
         },
       },
