@@ -64,6 +64,8 @@ export function renderBlock(token: Token): DocumentFragment {
     ALLOWED_TAGS,
     ALLOWED_ATTR: ['href', 'title', 'target', 'rel', 'class', 'start'],
     ALLOWED_URI_REGEXP: SAFE_LINK,
+    // Without this the pattern is asked of every attribute, as if each were an address.
+    ADD_URI_SAFE_ATTR: ['target', 'rel', 'class', 'start'],
     RETURN_DOM_FRAGMENT: true,
   });
 }

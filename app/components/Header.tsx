@@ -26,7 +26,7 @@ export function Header({ state, engine, chat }: HeaderProps) {
           <rect className="one" y="12" width="4" height="4" rx="1.5" />
           <rect className="two" x="5" y="12" width="13" height="4" rx="1.5" />
         </svg>
-        LaVIN
+        <span className="brand-word">LaVIN</span>
       </h1>
       <ModelPicker catalogue={state.catalogue} engineState={state.engine} onPick={engine.load} />
       <a className="quiet to-side" href="#side">

@@ -81,7 +81,7 @@ export function Composer({ state, chat }: { readonly state: State; readonly chat
           rows={1}
           value={draft}
           aria-label="Message"
-          placeholder={blind ? 'Write a message' : 'Ask about a picture, or just ask'}
+          placeholder={blind ? 'Write a message' : 'Ask about a picture'}
           onChange={(event) => chat.setDraft(event.target.value)}
           onKeyDown={onKeyDown}
         />

@@ -12,10 +12,7 @@ export function LoadStatus({ engine, onCancel }: LoadStatusProps) {
   const downloading = progress?.phase === 'download' && total > 0;
   return (
     <div className="status load">
-      <div className="load-words">
-        <span className="load-title">{phaseWords(engine)}</span>
-        {downloading && <span className="number">{downloadWords(engine)}</span>}
-      </div>
+      <span className="load-words number">{downloading ? downloadWords(engine) : phaseWords(engine)}</span>
       <progress
         aria-label={`Loading ${choice.title}`}
         max={downloading ? total : undefined}
@@ -30,7 +27,7 @@ export function LoadStatus({ engine, onCancel }: LoadStatusProps) {
 
 function phaseWords({ progress, choice }: LoadStatusProps['engine']): string {
   if (!progress) return 'Opening the GPU…';
-  return progress.phase === 'download' ? `Loading ${choice.title}` : `Preparing ${choice.title}…`;
+  return `${progress.phase === 'download' ? 'Loading' : 'Preparing'} ${choice.title}…`;
 }
 
 function downloadWords({ progress, speed }: LoadStatusProps['engine']): string {

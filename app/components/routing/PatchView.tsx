@@ -13,7 +13,7 @@ export function PatchView({ state }: { readonly state: State }) {
   const patches = picture && picture.id === routing.picture?.id ? routing.patches : undefined;
   return (
     <section className="patches" aria-labelledby="patches-title">
-      <h3 id="patches-title">Vision tower: who looks at what</h3>
+      <h3 id="patches-title">Vision tower: the expert of each patch</h3>
       {picture && patches ? (
         <PatchLayers key={picture.id} picture={picture} patches={patches} />
       ) : (

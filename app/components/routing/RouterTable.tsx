@@ -1,4 +1,4 @@
-import { memo } from 'react';
+import { Fragment, memo } from 'react';
 import type { RoutingTable } from '../../../src/workers/api';
 import type { Modality } from '../../state/state';
 
@@ -23,6 +23,16 @@ export const RouterTable = memo(function RouterTable({ table, inUse, next }: Rou
     <figure className="router-figure">
       <table className="router-table">
         <caption>Language model: weight of each expert, by layer</caption>
+        <colgroup>
+          <col className="layer-column" />
+          {MODALITIES.map((modality) => (
+            <Fragment key={modality}>
+              <col className="number-column" />
+              <col />
+              <col className="number-column" />
+            </Fragment>
+          ))}
+        </colgroup>
         <thead>
           <tr>
             <th scope="col" rowSpan={2} className="layer">

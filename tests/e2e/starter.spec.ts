@@ -1,0 +1,44 @@
+/** The real engine on the real starter model: what the manifest's examples promise. */
+import type { Page } from '@playwright/test';
+import { ask, dropFile, expect, lastAnswer, modality, picture, test } from './page';
+
+// A software GPU compiles and runs slowly; the answers themselves are short.
+test.describe.configure({ mode: 'serial', timeout: 240_000 });
+
+async function openStarter(page: Page): Promise<void> {
+  await page.goto('./');
+  await expect(page.getByText('Ready', { exact: true })).toBeVisible({ timeout: 180_000 });
+}
+
+async function answered(page: Page): Promise<string> {
+  await expect(lastAnswer(page)).toContainText('tokens/s', { timeout: 120_000 });
+  return ((await lastAnswer(page).locator('.markdown').textContent()) ?? '').trim();
+}
+
+test('it sees a blue disc, then a red one', async ({ page }) => {
+  await openStarter(page);
+  await dropFile(page, 'blue-disc.png', 'image/png', await picture('blue-disc'));
+  await ask(page, 'What colour is the shape?');
+  expect(await answered(page)).toBe('It is blue.');
+  await expect(modality(page, 'image')).toContainText('in use');
+  await expect(page.getByRole('slider', { name: 'Patch of the picture' })).toBeVisible();
+
+  await dropFile(page, 'red-disc.png', 'image/png', await picture('red-disc'));
+  await ask(page, 'What colour is the shape?');
+  await expect(page.locator('.answer')).toHaveCount(2);
+  expect(await answered(page)).toBe('It is red.');
+});
+
+test('it answers without a picture, through the other row', async ({ page }) => {
+  await openStarter(page);
+  await ask(page, 'What is the opposite of hot?');
+  expect(await answered(page)).toBe('The opposite of hot is cold.');
+  await expect(modality(page, 'text')).toContainText('in use');
+  await expect(modality(page, 'image')).not.toContainText('in use');
+});
+
+test('its examples are sent by one click', async ({ page }) => {
+  await openStarter(page);
+  await page.getByRole('button', { name: 'What shape is this?' }).click();
+  expect(await answered(page)).toBe('It is a circle.');
+});
