@@ -1,0 +1,41 @@
+// Q4_K: w = (d sc) q - (dmin mn); f16 d and dmin per 256 weights, 6-bit sc and mn per 32. gguf: 144 bytes per 256; here
+// 148: sc and mn are widened to a byte each, so that a group's pair is one shift away instead of a bit puzzle.
+//
+//   plane 0   one vec4u per block g of 32: byte c of word j holds weights 4j + c (low nibble), 16 + 4j + c (high nibble)
+//   plane 1   sc (low byte) and mn (high byte), two blocks to a word
+//   plane 2   d and dmin in one word per 256
+//
+// d sc, dmin mn (17 bits) and d sc q (21) are exact in f32, so the one rounding is gguf's, fused or not.
+
+struct Packed {
+  q: vec4u,
+  dm: vec2f,
+}
+
+fn packed(which: u32, g: u32, q: vec4u) -> Packed {
+  let scales = block_count(which) * 4u;
+  let pair = word(which, scales + (g >> 1u)) >> (16u * (g & 1u));
+  let d = unpack2x16float(word(which, scales + (block_count(which) >> 1u) + (g >> 3u)));
+  return Packed(q, vec2f(d.x * f32(pair & 255u), -(d.y * f32((pair >> 8u) & 255u))));
+}
+
+fn load(which: u32, g: u32) -> Packed {
+  return packed(which, g, words4(which, g));
+}
+
+// For quarter j of the block alone: threads that share a block read a word each.
+fn load_quarter(which: u32, g: u32, j: u32) -> Packed {
+  return packed(which, g, vec4u(word(which, g * 4u + j)));
+}
+
+fn lo(p: Packed, j: u32) -> vec4f {
+  return vec4f(bitcast<vec4i>((vec4u(p.q[j]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(15u)));
+}
+
+fn hi(p: Packed, j: u32) -> vec4f {
+  return vec4f(bitcast<vec4i>((vec4u(p.q[j]) >> vec4u(4u, 12u, 20u, 28u)) & vec4u(15u)));
+}
+
+fn affine(p: Packed) -> vec2f {
+  return p.dm;
+}
