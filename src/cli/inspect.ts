@@ -87,7 +87,8 @@ export function formatInspection(report: Inspection): string {
         `  ${format.padEnd(8)} ${`[${shape}]`.padEnd(20)} ${String(bytes).padStart(12)}  ${name}`,
     ),
   ];
-  return lines.join('\n');
+  // Names and texts come from the file: they must not command the terminal.
+  return lines.map((line) => line.replaceAll(/\p{Cc}/gu, (c) => JSON.stringify(c).slice(1, -1))).join('\n');
 }
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 3 : 1)} MB`;

@@ -3,7 +3,7 @@
 //
 //   cd <a folder where `npm install node-llama-cpp` was run>
 //   node <repo>/tests/oracles/formats/llama_tokenize.mjs --models DIR --model smollm2=FILE.gguf
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
