@@ -1,4 +1,4 @@
-// Copies rows: y[to + i to_stride] = x[from + i from_stride] for i < rows.
+// Copies rows: y[destination + i destination_stride] = x[source + i source_stride] for i < rows.
 // With LIVE the one source row is the last live one of this step, step.rows - 1: what the output layer needs of a
 // prefill whose bucket is longer than the prompt. One thread per word.
 
@@ -7,10 +7,10 @@
 struct Params {
   rows: u32,
   cols: u32,
-  from: u32,
-  from_stride: u32,
-  to: u32,
-  to_stride: u32,
+  source: u32,
+  source_stride: u32,
+  destination: u32,
+  destination_stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
@@ -26,9 +26,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) groups: vec3
   if (i >= p.rows * p.cols) { return; }
   let row = i / p.cols;
   let c = i - row * p.cols;
-  var from = p.from + row * p.from_stride;
+  var source = p.source + row * p.source_stride;
 #if LIVE
-  from = max(step[STEP_ROWS], 1u) - 1u;
+  source = max(step[STEP_ROWS], 1u) - 1u;
 #endif
-  y[(p.to + row * p.to_stride) * p.cols + c] = x[from * p.cols + c];
+  y[(p.destination + row * p.destination_stride) * p.cols + c] = x[source * p.cols + c];
 }

@@ -5,7 +5,7 @@
 struct Params {
   images: u32,
   size: u32,
-  patch: u32,
+  patch_size: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> images: array<f32>;
@@ -15,16 +15,16 @@ struct Params {
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let i = (wid.x + wid.y * groups.x) * 64u + thread;
-  let grid = p.size / p.patch;
-  let width = 3u * p.patch * p.patch;
+  let grid = p.size / p.patch_size;
+  let width = 3u * p.patch_size * p.patch_size;
   if (i >= p.images * grid * grid * width) { return; }
   let row = i / width;
   let column = i - row * width;
   let image = row / (grid * grid);
   let cell = row - image * grid * grid;
-  let channel = column / (p.patch * p.patch);
-  let inside = column - channel * p.patch * p.patch;
-  let py = (cell / grid) * p.patch + inside / p.patch;
-  let px = (cell % grid) * p.patch + inside % p.patch;
+  let channel = column / (p.patch_size * p.patch_size);
+  let inside = column - channel * p.patch_size * p.patch_size;
+  let py = (cell / grid) * p.patch_size + inside / p.patch_size;
+  let px = (cell % grid) * p.patch_size + inside % p.patch_size;
   patches[i] = images[((image * 3u + channel) * p.size + py) * p.size + px];
 }

@@ -47,7 +47,14 @@ export function copyRows(
     definitions: { LIVE: step !== undefined },
     reads: step ? { x, step } : { x },
     writes: { y },
-    params: { rows, cols: x.cols, from, from_stride: fromStride, to, to_stride: toStride },
+    params: {
+      rows,
+      cols: x.cols,
+      source: from,
+      source_stride: fromStride,
+      destination: to,
+      destination_stride: toStride,
+    },
     workgroups: threads(rows * x.cols),
     work: rows * x.cols * 8,
   });
@@ -64,7 +71,7 @@ export function vitPatches(
     shader: 'vit_patches',
     reads: { images },
     writes: { patches },
-    params: { images: count, size, patch: patchSize },
+    params: { images: count, size, patch_size: patchSize },
     workgroups: threads(patches.size),
     work: patches.size * 8,
   });

@@ -1,7 +1,6 @@
 import type { Gpu } from '../gpu/device';
 import { Tensor } from '../gpu/tensor';
 import { type AdapterShape, type AdapterTensors, adapterLayout } from '../kernels/norm-adapter';
-import type { Weight } from '../kernels/weights';
 import type { ClipAdapters, Projector, VisualAdapterKind } from './clip';
 import type { AdapterSite } from './llama';
 import { expectShape } from './llama-load';
@@ -155,10 +154,9 @@ function describeAdapters(
     return { ...shape, packed, scale: config.scale, temperature: config.temperature };
   };
   const vector = (name: string) => at(name, byName.get(name)!.shape[0]);
-  const matrix = (name: string): Weight => {
-    const [rows, cols] = byName.get(name)!.shape;
-    const { range } = at(name, rows * cols);
-    return { label: name, format: 'F32', rows, cols, parts: [{ range: range!, firstRow: 0, rows }] };
+  const matrix = (name: string) => {
+    const { shape } = byName.get(name)!;
+    return at(name, shape[0] * shape[1], shape);
   };
   return {
     config,

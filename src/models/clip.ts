@@ -2,6 +2,7 @@ import { Tensor } from '../gpu/tensor';
 import type { AdapterTensors, Norm } from '../kernels/norm-adapter';
 import type { Weight } from '../kernels/weights';
 import type { Graph } from '../nn/graph';
+import type { Matrix } from '../nn/ops';
 
 /** Shape of a CLIP vision tower. ViT-L/14: 224, 14, 1024, 24, 16. */
 export interface ClipConfig {
@@ -144,9 +145,9 @@ export function clipForward(g: Graph, { config, weights }: Clip, images: Tensor,
 
 /** LaVIN's projector: features [R, W] to image tokens [R, D] = conv_B(silu(conv_A f)). */
 export interface Projector {
-  readonly down: Weight;
+  readonly down: Matrix;
   readonly downBias: Tensor;
-  readonly up: Weight;
+  readonly up: Matrix;
   readonly upBias: Tensor;
 }
 

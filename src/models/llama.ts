@@ -1,5 +1,6 @@
 import type { Tensor } from '../gpu/tensor';
-import type { KvLayer, Mask } from '../kernels/attention';
+import type { AttentionMask } from '../kernels/attention';
+import type { KvLayer } from '../kernels/kv-cache';
 import type { AdapterTensors, Norm } from '../kernels/norm-adapter';
 import type { RopeTable } from '../kernels/rope';
 import type { Weight } from '../kernels/weights';
@@ -71,9 +72,14 @@ export type LlamaAdapters =
 
 export type LlamaAttention =
   /** Among the rows themselves, per sample. */
-  | { readonly kind: 'full'; readonly mask: Mask }
+  | { readonly kind: 'full'; readonly mask: AttentionMask }
   /** Through the cache, one sample. */
-  | { readonly kind: 'cached'; readonly cache: readonly KvLayer[]; readonly step: Tensor; readonly mask: Mask };
+  | {
+      readonly kind: 'cached';
+      readonly cache: readonly KvLayer[];
+      readonly step: Tensor;
+      readonly mask: AttentionMask;
+    };
 
 export interface LlamaForward {
   /** Input rows [B * L, D]. */

@@ -1,6 +1,6 @@
-import type { Tensor } from '../gpu/tensor';
-import type { Graph } from './graph';
-import { inputsOf, type Op } from './ops';
+import { Tensor } from '../gpu/tensor';
+import type { Weight } from '../kernels/weights';
+import { inputsOf, type LinearOp, type Op } from './ops';
 
 /**
  * Rewrites a graph for inference: neighbours become one launch where a fused kernel exists and nobody else needs what
@@ -14,12 +14,26 @@ import { inputsOf, type Op } from './ops';
  *   several linears of one input                             linearMany             (single rows only)
  *   rope q, rope k, cachedAttention                          decodeAttention        (single rows only)
  */
-export function fuse(graph: Graph): Op[] {
-  let ops: Op[] = graph.ops;
+export function fuse(graph: readonly Op[], kept: ReadonlySet<Tensor>): Op[] {
+  let ops = [...graph];
   for (const rule of [fuseRoutes, fuseNorms, fuseGates, fuseEpilogues, fuseDecodeAttention, fuseSharedInputs]) {
-    ops = rule(ops, new Uses(ops, graph.kept));
+    ops = rule(ops, new Uses(ops, kept));
   }
   return ops;
+}
+
+/** Drops ops whose results nobody reads: neither a later op, nor a kept tensor, nor persistent memory. */
+export function prune(ops: readonly Op[], kept: ReadonlySet<Tensor>): Op[] {
+  const wanted = new Set<Tensor>(kept);
+  const live: Op[] = [];
+  for (const op of [...ops].reverse()) {
+    const outputs = Object.values(op.out) as Tensor[];
+    const hasEffect = op.kind === 'cachedAttention' || op.kind === 'decodeAttention';
+    if (!hasEffect && !outputs.some((t) => wanted.has(t) || t.range)) continue;
+    live.push(op);
+    for (const tensor of inputsOf(op)) wanted.add(tensor);
+  }
+  return live.reverse();
 }
 
 /** Who makes and who reads each tensor. */
@@ -106,14 +120,16 @@ function fuseGates(ops: Op[], uses: Uses): Op[] {
     const up = uses.maker(op.in.b);
     if (gate?.kind !== 'linear' || up?.kind !== 'linear' || gate.in.x !== up.in.x || gate.in.bias || up.in.bias)
       continue;
-    if (gate.attributes.weight.format !== up.attributes.weight.format) continue;
+    const weights = { gate: gate.attributes.weight, up: up.attributes.weight };
+    if (weights.gate instanceof Tensor || weights.up instanceof Tensor) continue;
+    if (weights.gate.format !== weights.up.format) continue;
     if (!uses.isPrivate(op.in.a, op) || !uses.isPrivate(op.in.b, op)) continue;
     replaced.set(op, {
       kind: 'gatedLinear',
       label: op.label,
       in: { x: gate.in.x },
       out: op.out,
-      attributes: { gate: gate.attributes.weight, up: up.attributes.weight },
+      attributes: { gate: weights.gate, up: weights.up },
     });
     gone.add(gate).add(up);
   }
@@ -177,27 +193,24 @@ function fuseSharedInputs(ops: Op[], uses: Uses): Op[] {
   const replaced = new Map<Op, Op>();
   const gone = new Set<Op>();
   for (const op of ops) {
-    if (op.kind !== 'linear' || op.in.x.rows !== 1 || op.in.bias || gone.has(op)) continue;
-    const { format } = op.attributes.weight;
-    const mates = uses
-      .readersOf(op.in.x)
-      .filter(
-        (o) =>
-          o.kind === 'linear' &&
-          !o.in.bias &&
-          o.attributes.weight.format === format &&
-          o.attributes.weight.parts.length === 1,
-      )
-      .slice(0, 3) as Extract<Op, { kind: 'linear' }>[];
-    if (mates.length < 2 || mates[0] !== op) continue;
+    if (op.kind !== 'linear' || op.in.x.rows !== 1 || gone.has(op)) continue;
+    const mates = uses.readersOf(op.in.x).flatMap((o) => (o.kind === 'linear' && !o.in.bias ? frozen(o) : []));
+    const group = mates.filter((m) => m.weight.format === mates[0].weight.format).slice(0, 3);
+    if (group.length < 2 || group[0].op !== op) continue;
     replaced.set(op, {
       kind: 'linearMany',
-      label: mates.map((m) => m.label).join('+'),
+      label: group.map((m) => m.op.label).join('+'),
       in: { x: op.in.x },
-      out: Object.fromEntries(mates.map((m, i) => [`y${i}`, m.out.y])),
-      attributes: { weights: mates.map((m) => m.attributes.weight) },
+      out: Object.fromEntries(group.map((m, i) => [`y${i}`, m.op.out.y])),
+      attributes: { weights: group.map((m) => m.weight) },
     });
-    for (const mate of mates.slice(1)) gone.add(mate);
+    for (const mate of group.slice(1)) gone.add(mate.op);
   }
   return rewrite(ops, replaced, gone);
+}
+
+/** A linear with its weight, if that is a frozen one in one piece. */
+function frozen(op: LinearOp): { op: LinearOp; weight: Weight }[] {
+  const { weight } = op.attributes;
+  return weight instanceof Tensor || weight.parts.length > 1 ? [] : [{ op, weight }];
 }

@@ -1,10 +1,11 @@
 import { Tensor } from '../gpu/tensor';
-import type { KvLayer, Mask } from '../kernels/attention';
+import type { AttentionMask } from '../kernels/attention';
+import type { KvLayer } from '../kernels/kv-cache';
 import type { AdapterTensors, Mixing, Norm } from '../kernels/norm-adapter';
 import type { PointwiseOp } from '../kernels/pointwise';
 import type { RopeTable } from '../kernels/rope';
 import type { Weight } from '../kernels/weights';
-import type { HeadShape, Op } from './ops';
+import type { HeadShape, Matrix, Op } from './ops';
 
 /**
  * A model's step as a list of primitive ops. Models call these methods; each checks shapes, appends one op and returns
@@ -45,7 +46,7 @@ export class Graph {
     return y;
   }
 
-  linear(label: string, x: Tensor, weight: Weight, bias?: Tensor): Tensor {
+  linear(label: string, x: Tensor, weight: Matrix, bias?: Tensor): Tensor {
     check(label, weight.cols === x.cols, `weight ${weight.rows} x ${weight.cols} for rows of ${x.cols}`);
     check(label, !bias || bias.size === weight.rows, `bias of ${bias?.size} for ${weight.rows} outputs`);
     const y = new Tensor(label, [x.rows, weight.rows]);
@@ -90,7 +91,12 @@ export class Graph {
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    shape: HeadShape & { batch: number; length: number; mask: Mask; columns?: readonly [number, number, number] },
+    shape: HeadShape & {
+      batch: number;
+      length: number;
+      mask: AttentionMask;
+      columns?: readonly [number, number, number];
+    },
   ): Tensor {
     const y = new Tensor(label, [q.rows, shape.heads * shape.headDim]);
     const attributes = { ...shape, columns: shape.columns ?? ([0, 0, 0] as const) };
@@ -101,7 +107,7 @@ export class Graph {
   cachedAttention(
     label: string,
     input: { q: Tensor; k: Tensor; v: Tensor; step: Tensor },
-    attributes: HeadShape & { cache: KvLayer; mask: Mask },
+    attributes: HeadShape & { cache: KvLayer; mask: AttentionMask },
   ): Tensor {
     const y = new Tensor(label, input.q.shape);
     this.ops.push({ kind: 'cachedAttention', label, in: input, out: { y }, attributes });

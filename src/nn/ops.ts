@@ -1,5 +1,6 @@
 import type { Tensor } from '../gpu/tensor';
-import type { KvLayer, Mask } from '../kernels/attention';
+import type { AttentionMask } from '../kernels/attention';
+import type { KvLayer } from '../kernels/kv-cache';
 import type { AdapterTensors, Mixing, Norm } from '../kernels/norm-adapter';
 import type { PointwiseOp } from '../kernels/pointwise';
 import type { RopeTable } from '../kernels/rope';
@@ -36,8 +37,10 @@ export type EmbedOp = OpOf<
   { table: Weight; featuresPerImage: number; rowsPerSample: number }
 >;
 export type NormOp = OpOf<'norm', { x: Tensor }, { norm: Norm }>;
+/** A matrix [N, K]: frozen in its file's format, or plain f32 numbers that training may change. */
+export type Matrix = Weight | Tensor;
 /** y = x W^T + bias, [R, K] x [N, K] -> [R, N]. */
-export type LinearOp = OpOf<'linear', { x: Tensor; bias?: Tensor }, { weight: Weight }>;
+export type LinearOp = OpOf<'linear', { x: Tensor; bias?: Tensor }, { weight: Matrix }>;
 export type PointwiseGraphOp = OpOf<'pointwise', { a: Tensor; b?: Tensor }, { op: PointwiseOp }>;
 /** Routing weights of rows i * stride: y [n, 2]. */
 export type RouteOp = OpOf<'route', { z: Tensor }, { adapter: AdapterTensors; stride: number }>;
@@ -56,13 +59,13 @@ export type RopeOp = OpOf<
 export type AttentionOp = OpOf<
   'attention',
   { q: Tensor; k: Tensor; v: Tensor },
-  HeadShape & { batch: number; length: number; mask: Mask; columns: readonly [number, number, number] }
+  HeadShape & { batch: number; length: number; mask: AttentionMask; columns: readonly [number, number, number] }
 >;
 /** Writes live rows of k and v into the cache, then attends to it: one op, since the order matters. */
 export type CachedAttentionOp = OpOf<
   'cachedAttention',
   { q: Tensor; k: Tensor; v: Tensor; step: Tensor },
-  HeadShape & { cache: KvLayer; mask: Mask }
+  HeadShape & { cache: KvLayer; mask: AttentionMask }
 >;
 export type PatchesOp = OpOf<'patches', { images: Tensor }, { patchSize: number }>;
 export type VitTokensOp = OpOf<'vitTokens', { patches: Tensor; classToken: Tensor; position: Tensor }, object>;
@@ -84,7 +87,7 @@ export type NormAdaptOp = OpOf<
 export type FusedLinearOp = OpOf<
   'fusedLinear',
   { x: Tensor; bias?: Tensor; residual?: Tensor },
-  { weight: Weight; epilogue: 'none' | 'quick_gelu' | 'silu' }
+  { weight: Matrix; epilogue: 'none' | 'quick_gelu' | 'silu' }
 >;
 /** y = silu(x G^T) * (x U^T). */
 export type GatedLinearOp = OpOf<'gatedLinear', { x: Tensor }, { gate: Weight; up: Weight }>;
@@ -100,7 +103,7 @@ export interface LinearManyOp {
 export type DecodeAttentionOp = OpOf<
   'decodeAttention',
   { q: Tensor; k: Tensor; v: Tensor; positions: Tensor; step: Tensor },
-  HeadShape & { cache: KvLayer; mask: Mask; table: RopeTable }
+  HeadShape & { cache: KvLayer; mask: AttentionMask; table: RopeTable }
 >;
 
 export type Op =

@@ -1,0 +1,115 @@
+import type { Arena } from '../gpu/arena';
+import type { KernelChoices } from '../gpu/choices';
+import type { Gpu } from '../gpu/device';
+import { type Plan, Recorder } from '../gpu/plan';
+import type { Replayer } from '../gpu/replay';
+import { Tensor } from '../gpu/tensor';
+import { adapterMerge } from '../kernels/norm-adapter';
+import { allocateMerged, findRoutingTable, type Lavin, type MergedAdapters, MODALITY_SLOT } from '../models/lavin';
+import { Graph } from '../nn/graph';
+import { recordGraph } from '../nn/lower';
+
+/** Weights of expert 1 and 2 for one site and modality; they sum to 1 unless set by hand. */
+export type WeightPair = readonly [number, number];
+
+/** Routing weights of the LLaMA's adapters by modality: index 0 text, 1 image; [layer]. */
+export interface RoutingWeights {
+  readonly attn: readonly [readonly WeightPair[], readonly WeightPair[]];
+  /** Of `block` adapters; else empty. */
+  readonly mlp: readonly [readonly WeightPair[], readonly WeightPair[]];
+}
+
+/**
+ * The LLM's routing table and the adapters merged by it. The table depends on modality and trained weights alone
+ * (lavin.md, consequence 1): it is found once per adapter set, by a batch of two one-slot sequences.
+ */
+export class LlamaRouting {
+  private constructor(
+    private readonly gpu: Gpu,
+    private readonly replayer: Replayer,
+    readonly merged: MergedAdapters,
+    private readonly tablePlan: Plan,
+    private readonly mergePlan: Plan,
+    private readonly buffers: readonly GPUBuffer[],
+  ) {}
+
+  /** @param mlpFromInput route MLP adapters as the published inference code does, see LlamaAdapters */
+  static async create(
+    gpu: Gpu,
+    lavin: Lavin,
+    choices: KernelChoices,
+    arena: Arena,
+    replayer: Replayer,
+    mlpFromInput = false,
+  ): Promise<LlamaRouting> {
+    const merged = allocateMerged(gpu, lavin.adapters!);
+    const buffers: GPUBuffer[] = [];
+    const constant = (label: string, dtype: 'i32' | 'u32', data: Int32Array | Uint32Array) => {
+      const buffer = gpu.createBuffer('state', data.byteLength, undefined, label);
+      buffers.push(buffer);
+      gpu.device.queue.writeBuffer(buffer, 0, data as Uint32Array<ArrayBuffer>);
+      return new Tensor(label, [data.length], dtype, { buffer, offset: 0, size: buffer.size });
+    };
+    const input = {
+      slots: constant('modality slots', 'i32', Int32Array.of(MODALITY_SLOT, MODALITY_SLOT)),
+      positions: constant('modality positions', 'u32', Uint32Array.of(0, 0)),
+      modality: constant('both modalities', 'u32', Uint32Array.of(0, 1)),
+      batch: 2,
+      length: 1,
+    };
+    const graph = new Graph();
+    findRoutingTable(graph, lavin, input, merged, mlpFromInput);
+    const table = new Recorder(gpu, 'routing table', choices);
+    recordGraph(table, graph);
+    const merge = new Recorder(gpu, 'merge adapters', choices);
+    merged.sites.forEach(({ layer, site, adapter, merged: map }, i) => {
+      const label = `merge.${layer}.${site}`;
+      adapterMerge(merge, { label, adapter, weights: merged.table, weightRow: 2 * i, weightStride: 1, merged: map });
+    });
+    const tablePlan = await gpu.checked('the routing table', () => table.compile(arena));
+    const mergePlan = await gpu.checked('the merged adapters', () => merge.compile(arena));
+    const routing = new LlamaRouting(gpu, replayer, merged, tablePlan, mergePlan, [...buffers, ...merged.buffers]);
+    await routing.refresh();
+    return routing;
+  }
+
+  /** Finds the table anew and merges: after loading or training adapters, or to end a what-if. */
+  async refresh(): Promise<void> {
+    await this.replayer.run(this.tablePlan);
+    await this.replayer.run(this.mergePlan);
+  }
+
+  /** Merges by weights set by hand instead of the routers' own; sites without a pair keep what they have. */
+  async override(weights: RoutingWeights): Promise<void> {
+    const values = new Float32Array(
+      await this.gpu.read({ ...this.merged.table.range!, size: this.merged.table.bytes }),
+    );
+    this.merged.sites.forEach(({ layer, site }, i) => {
+      for (const modality of [0, 1] as const) {
+        const pair = weights[site][modality][layer];
+        if (pair) values.set(pair, (2 * i + modality) * 2);
+      }
+    });
+    this.gpu.device.queue.writeBuffer(this.merged.table.range!.buffer, 0, values);
+    await this.replayer.run(this.mergePlan);
+  }
+
+  async read(): Promise<RoutingWeights> {
+    const { table, sites } = this.merged;
+    const values = new Float32Array(await this.gpu.read({ ...table.range!, size: table.bytes }));
+    const result = { attn: [[], []] as [WeightPair[], WeightPair[]], mlp: [[], []] as [WeightPair[], WeightPair[]] };
+    sites.forEach(({ site }, i) => {
+      for (const modality of [0, 1] as const) {
+        const at = (2 * i + modality) * 2;
+        result[site][modality].push([values[at], values[at + 1]]);
+      }
+    });
+    return result;
+  }
+
+  destroy(): void {
+    this.tablePlan.destroy();
+    this.mergePlan.destroy();
+    for (const buffer of this.buffers) this.gpu.destroyBuffer(buffer);
+  }
+}
