@@ -18,6 +18,7 @@ export default defineConfig({
   server: { headers: isolation },
   preview: { headers: isolation },
   test: {
+    slowTestThreshold: 10_000,
     projects: [
       {
         extends: true,
@@ -27,7 +28,6 @@ export default defineConfig({
           include: ['tests/unit/**/*.test.ts'],
           environment: 'node',
           testTimeout: 60_000,
-          slowTestThreshold: 10_000,
         },
       },
       {
@@ -37,7 +37,6 @@ export default defineConfig({
           include: ['tests/kernels/**/*.test.ts', 'tests/goldens/**/*.test.ts'],
           environment: 'node',
           testTimeout: 120_000,
-          slowTestThreshold: 10_000,
           hookTimeout: 120_000,
         },
       },
