@@ -72,7 +72,7 @@ export function resolveSampling(
 ): SamplingOptions {
   const resolved = { ...DEFAULT_SAMPLING };
   for (const [name, value] of [...Object.entries(defaults), ...Object.entries(options)]) {
-    if (!(name in BOUNDS)) throw new SamplingError(name, `There is no sampling option "${name}".`);
+    if (!Object.hasOwn(BOUNDS, name)) throw new SamplingError(name, `There is no sampling option "${name}".`);
     if (value === undefined) continue;
     const { from, to, whole } = BOUNDS[name as keyof SamplingOptions];
     if (typeof value !== 'number' || !(value >= from && value <= to) || (whole && !Number.isInteger(value))) {
