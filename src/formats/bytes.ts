@@ -44,7 +44,11 @@ export function checkPieceBytes(pieceBytes: number): void {
  * Regroups a byte stream of arbitrary chunks into pieces of `pieceBytes`, through one reused buffer. Yields what it
  * got; the caller checks the total.
  */
-export async function* regroup(chunks: AsyncIterable<Uint8Array>, pieceBytes: number): AsyncGenerator<Uint8Array> {
+export async function* regroup(
+  chunks: AsyncIterable<Uint8Array>,
+  pieceBytes: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   const piece = new Uint8Array(pieceBytes);
   let filled = 0;
   for await (const chunk of chunks) {
@@ -55,6 +59,7 @@ export async function* regroup(chunks: AsyncIterable<Uint8Array>, pieceBytes: nu
       filled += count;
       if (filled === pieceBytes) {
         yield piece;
+        signal?.throwIfAborted();
         filled = 0;
       }
     }
@@ -117,7 +122,7 @@ export class BlobSource implements ByteSource {
     signal?.throwIfAborted();
     if (length === 0) return;
     const body = this.blob.slice(offset, offset + length).stream() as ReadableStream<Uint8Array>;
-    const pieces = regroup(chunksOf(body, signal), Math.min(pieceBytes, length));
+    const pieces = regroup(chunksOf(body, signal), Math.min(pieceBytes, length), signal);
     try {
       for (;;) {
         const { done, value } = await this.unlessChanged(pieces.next(), signal);

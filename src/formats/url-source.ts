@@ -60,7 +60,7 @@ export class UrlSource implements ByteSource {
     checkRange(this, offset, length);
     signal?.throwIfAborted();
     if (length === 0) return;
-    yield* regroup(this.chunks(offset, length, signal), Math.min(pieceBytes, length));
+    yield* regroup(this.chunks(offset, length, signal), Math.min(pieceBytes, length), signal);
   }
 
   private async *chunks(offset: number, length: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
