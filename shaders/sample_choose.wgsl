@@ -111,6 +111,12 @@ var<private> n: u32;
 var<private> s: Setting;
 
 fn adjusted_at(i: u32) -> u32 { return scratch[i]; }
+// UNROLL loads in flight: a lone workgroup of a GPU is bound by latency.
+fn load_some(i: u32) -> array<u32, UNROLL> {
+  var bits: array<u32, UNROLL>;
+  for (var k = 0u; k < UNROLL; k++) { bits[k] = adjusted_at(i + k * WG); }
+  return bits;
+}
 fn weight_at(i: u32) -> u32 { return scratch[n + i]; }
 
 // (a - m) / T, at most 0.
@@ -149,10 +155,9 @@ fn weigh() -> Totals {
   var count = 0u;
   var mass = vec2u(0u);
   var mass_above = vec2u(0u);
-  for (var i = thread; i < n; i += 4u * WG) {
-    // Four loads in flight: a lone workgroup is bound by latency.
-    let bits = vec4u(adjusted_at(i), adjusted_at(i + WG), adjusted_at(i + 2u * WG), adjusted_at(i + 3u * WG));
-    for (var k = 0u; k < 4u; k++) {
+  for (var i = thread; i < n; i += UNROLL * WG) {
+    let bits = load_some(i);
+    for (var k = 0u; k < UNROLL; k++) {
       let e = exponent(bits[k]);
       var weight = 0u;
       if (e > CUT) {
@@ -254,9 +259,9 @@ fn find(by_mass: bool, goal: vec2u) -> Place {
     at = pick(select(FINE, COARSE, level == 0u), at, by_mass, goal);
     if (level == 0u) {
       length = at.count;
-      for (var i = thread; i < n; i += 4u * WG) {
-        let bits = vec4u(adjusted_at(i), adjusted_at(i + WG), adjusted_at(i + 2u * WG), adjusted_at(i + 3u * WG));
-        for (var k = 0u; k < 4u; k++) {
+      for (var i = thread; i < n; i += UNROLL * WG) {
+        let bits = load_some(i);
+        for (var k = 0u; k < UNROLL; k++) {
           let e = exponent(bits[k]);
           if (e > CUT && coarse_bin(e) == at.bin) { scratch[2u * n + atomicAdd(&listed, 1u)] = i + k * WG; }
         }

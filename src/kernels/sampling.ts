@@ -41,7 +41,7 @@ export function sample(rec: Recorder, options: SampleOptions): void {
   const padded = chunks * CHUNK;
   const scratch = rec.tensor('sampler', [3 * padded + 5 * chunks + 4], 'u32');
   // A CPU adapter runs a workgroup's threads in turns and switches at every barrier: no more of them than its vectors hold.
-  const WG = rec.choices.rowThreads >= 32 ? 256 : 8;
+  const [WG, UNROLL] = rec.choices.rowThreads >= 32 ? [256, 4] : [8, 1];
   rec.dispatch({
     label: 'sample.scan',
     shader: 'sample_scan',
@@ -55,7 +55,7 @@ export function sample(rec: Recorder, options: SampleOptions): void {
   rec.dispatch({
     label: 'sample.choose',
     shader: 'sample_choose',
-    definitions: { CHUNK, WG, READOUT: distribution !== undefined },
+    definitions: { CHUNK, WG, UNROLL, READOUT: distribution !== undefined },
     reads: { logits, forced },
     writes: { scratch, step, slots, positions, history, ring },
     params: {
