@@ -38,6 +38,8 @@ for (const colorScheme of ['light', 'dark'] as const) {
 }
 
 test('the whole way by keyboard: model, picture, question, stop, routing, new chat', async ({ page, openPage }) => {
+  // Asked for this early: a chooser that opens before Playwright has begun to intercept is missed.
+  const chooser = page.waitForEvent('filechooser');
   await openPage();
   await expect(page.getByText('Ready', { exact: true })).toBeVisible();
   await page.keyboard.press('Tab');
@@ -56,7 +58,6 @@ test('the whole way by keyboard: model, picture, question, stop, routing, new ch
   await expect(messageBox(page)).toBeFocused();
   await page.keyboard.press('Shift+Tab');
   await expect(page.getByRole('button', { name: 'Add a picture' })).toBeFocused();
-  const chooser = page.waitForEvent('filechooser');
   await page.keyboard.press('Enter');
   await (await chooser).setFiles({ name: 'blue.png', mimeType: 'image/png', buffer: await picture('blue-disc') });
   await expect(page.getByRole('img', { name: 'Attached: blue.png' })).toBeVisible();

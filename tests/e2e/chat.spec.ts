@@ -146,7 +146,17 @@ test('a hostile answer does nothing but show text', async ({ page, openPage }) =
   await expect(lastAnswer(page)).toContainText('<script>window.hacked = true</script>');
   expect(await page.evaluate(() => (window as { hacked?: boolean }).hacked)).toBeUndefined();
   await expect(lastAnswer(page).locator('img, script, iframe')).toHaveCount(0);
+  await expect(lastAnswer(page).getByRole('link')).toHaveText(['picture not loaded: beacon', 'fine']);
   expect(outside).toEqual([]);
+});
+
+test('an endless line is shown as plain text, broken to fit', async ({ page, openPage }) => {
+  await openPage();
+  await ask(page, 'endless line');
+  await expect(lastAnswer(page)).toContainText('tokens/s');
+  await expect(lastAnswer(page).locator('.markdown.plain')).toContainText('**xxxx');
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  expect(overflow).toBeLessThanOrEqual(0);
 });
 
 test('links of an answer are marked, web links only', async ({ page, openPage }) => {

@@ -32,8 +32,10 @@ export const HOSTILE_ANSWER = [
   '<img src="https://tracker.example/a.png" onerror="window.hacked = true"><script>window.hacked = true</script>',
   '![beacon](https://tracker.example/b.png)',
   '[click](javascript:window.hacked=true) and [fine](https://example.org/)',
-  `${'x'.repeat(30_000)}`,
 ].join('\n\n');
+
+/** Too long a line for a Markdown parser to be asked about; without a space, so that it must be broken to fit. */
+export const LONG_LINE = `**${'x'.repeat(200_000)}`;
 
 export function fakeRouting(layers: number): RoutingTable {
   const pair = (weight: number): [number, number] => [weight, 1 - weight];
@@ -175,6 +177,7 @@ function throwLater(): void {
 
 function* pieces(prompt: string, turns: number, image: Blob | undefined): Generator<string> {
   if (prompt.includes('hostile')) yield HOSTILE_ANSWER;
+  else if (prompt.includes('endless line')) yield LONG_LINE;
   else if (prompt.includes('count') || prompt.includes('crash') || prompt.includes('lose')) {
     for (let index = 1; index <= 2000; index++) yield index % 12 === 0 ? `${index}.\n\n` : `${index} `;
   } else {

@@ -64,8 +64,6 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
 
 export const messageBox = (page: Page): Locator => page.getByRole('textbox', { name: 'Message' });
 
-export const answers = (page: Page): Locator => page.getByRole('log').getByRole('article').filter({ hasNotText: '' });
-
 /** The newest answer's element. */
 export const lastAnswer = (page: Page): Locator => page.locator('.answer').last();
 
