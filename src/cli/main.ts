@@ -1,5 +1,44 @@
-const x = import.meta.glob('/shaders/*.wgsl', { query: '?raw', import: 'default', eager: true });
-export async function main(args: string[]): Promise<number> {
-  console.log(args, Object.keys(x));
+import { GENERATE_USAGE, generateCommand } from './generate';
+import { formatInspection, inspect } from './inspect';
+import { UsageError } from './usage';
+
+const USAGE = `lavin: the engine of lavin-webgpu on the command line
+
+${GENERATE_USAGE}
+
+lavin inspect FILE [--json]
+  what a GGUF or safetensors file holds`;
+
+async function inspectCommand(args: string[]): Promise<number> {
+  const [path] = args.filter((a) => !a.startsWith('--'));
+  if (!path) throw new UsageError('lavin inspect wants a file.');
+  const report = await inspect(path);
+  process.stdout.write(args.includes('--json') ? `${JSON.stringify(report)}\n` : `${formatInspection(report)}\n`);
   return 0;
+}
+
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
+  generate: generateCommand,
+  inspect: inspectCommand,
+};
+
+/** Runs one command; returns the exit status. Errors are words on stderr: 2 for a wrong command line, else 1. */
+export async function main(args: string[]): Promise<number> {
+  const [name, ...rest] = args;
+  const command = COMMANDS[name];
+  if (!command) {
+    process.stderr.write(
+      `${name && name !== 'help' && name !== '--help' ? `There is no command "${name}".\n\n` : ''}${USAGE}\n`,
+    );
+    return name === 'help' || name === '--help' ? 0 : 2;
+  }
+  try {
+    return await command(rest);
+  } catch (error) {
+    const { name: kind, message, code } = error as Error & { code?: string };
+    const usage = kind === 'UsageError' || code?.startsWith('ERR_PARSE_ARGS');
+    process.stderr.write(`lavin ${name}: ${message}\n`);
+    if (!usage && process.env.LAVIN_DEBUG) process.stderr.write(`${(error as Error).stack}\n`);
+    return usage ? 2 : 1;
+  }
 }

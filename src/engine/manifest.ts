@@ -1,3 +1,7 @@
+import type { SamplingOptions } from '../generate/sampling';
+
+export type { SamplingOptions };
+
 /**
  * A LaVIN as one small JSON file, `manifest.json`, beside the files it names. Paths are relative to the manifest, or
  * absolute URLs. Without `vision` and `adapters` it is a bare LLaMA for text chat.
@@ -82,20 +86,3 @@ export type PromptFormat =
     }
   /** The tokenizer's own Jinja chat template; an image block stands at the start of the first user turn. */
   | { readonly kind: 'chat'; readonly imagePrefix?: string; readonly stop?: readonly string[] };
-
-export interface SamplingOptions {
-  /** 0 is greedy. */
-  readonly temperature: number;
-  /** 0 keeps all. */
-  readonly topK: number;
-  /** 1 keeps all. */
-  readonly topP: number;
-  /** 0 keeps all. */
-  readonly minP: number;
-  /** 1 is off. */
-  readonly repetitionPenalty: number;
-  /** Tokens back that the penalty looks. */
-  readonly repetitionWindow: number;
-  readonly seed: number;
-  readonly maxTokens: number;
-}

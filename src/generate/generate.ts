@@ -93,6 +93,7 @@ export async function* generate(
 
   // The sampler places the next slot one after the last; the published quirk steps back once, where it begins.
   const offset = positionOf(slots.length) - positionOf(slots.length - 1) - 1;
+  ring.restart();
   decoder.startSampling(
     sampling,
     slots.filter((code) => code >= 0),

@@ -1,0 +1,109 @@
+import type { ByteSource } from '../formats/bytes';
+import { tokenizerFromGguf } from '../formats/gguf-tokenizer';
+import { tokenizerFromJson } from '../formats/json-tokenizer';
+import { GgufFile, openTensorFile } from '../formats/open';
+import type { TensorFile } from '../formats/tensor-file';
+import type { Tokenizer } from '../formats/tokenizer';
+import { type LlamaDescription, llamaFromGguf, llamaFromHuggingFace, UnsupportedModelError } from './llama-config';
+import type { Manifest } from './manifest';
+import { type EnginePorts, readJson } from './ports';
+
+/** A model's opened files: headers read and checked, tensor data still where it was. */
+export interface ModelFiles {
+  readonly manifest: Manifest;
+  readonly llama: { readonly file: TensorFile; readonly description: LlamaDescription };
+  readonly vision: TensorFile | undefined;
+  readonly adapters: TensorFile | undefined;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * Reads a manifest and opens what it names.
+ * @throws FormatError, NetworkError, UnsupportedModelError
+ */
+export async function openManifest(ports: EnginePorts, location: string, signal?: AbortSignal): Promise<ModelFiles> {
+  const manifest = checkManifest(await readJson(await ports.openFile(location, signal), signal), location);
+  const open = (file: string) => ports.openFile(ports.resolve(location, file), signal);
+  const tensors = async (file: string) => openTensorFile(await open(file), open, signal);
+  const llama = await tensors(manifest.llama.file);
+  return {
+    manifest,
+    llama: { file: llama, description: await describeLlama(llama, open, signal) },
+    vision: manifest.vision && (await tensors(manifest.vision.file)),
+    adapters: manifest.adapters && (await tensors(manifest.adapters.file)),
+    tokenizer: await openTokenizer(manifest, llama, open, signal),
+  };
+}
+
+/** A GGUF by itself: a bare LLaMA for text chat, by its own chat template where it has one. */
+export async function openBareGguf(source: ByteSource, signal?: AbortSignal): Promise<ModelFiles> {
+  const file = await openTensorFile(source, undefined, signal);
+  if (!(file instanceof GgufFile)) {
+    throw new UnsupportedModelError(
+      `${source.name} is not a GGUF file; a model of other files needs a manifest.json that names them.`,
+    );
+  }
+  const tokenizer = tokenizerFromGguf(file.metadata, file.name);
+  const title = file.metadata.get('general.name');
+  const licence = file.metadata.get('general.license');
+  return {
+    manifest: {
+      format: 'lavin-manifest-1',
+      name: source.name,
+      title: typeof title === 'string' ? title : source.name,
+      card: 'A local file. What it can do depends on how it was trained.',
+      licence: typeof licence === 'string' ? licence : 'unknown',
+      llama: { file: source.name, bytes: source.size },
+      prompt: tokenizer.chatTemplate
+        ? { kind: 'chat' }
+        : { kind: 'plain', imagePrefix: '', textPrefix: '', user: '{text}', assistant: '{text}', stop: [] },
+    },
+    llama: { file, description: await describeLlama(file, undefined, signal) },
+    vision: undefined,
+    adapters: undefined,
+    tokenizer,
+  };
+}
+
+function checkManifest(json: unknown, location: string): Manifest {
+  const manifest = json as Partial<Manifest> | null;
+  const fail = (what: string): never => {
+    throw new UnsupportedModelError(`${location} is not a model manifest: ${what}.`);
+  };
+  if (typeof manifest !== 'object' || manifest === null) return fail('it is no JSON object');
+  if (manifest.format !== 'lavin-manifest-1')
+    fail(`"format" is ${JSON.stringify(manifest.format)}, not "lavin-manifest-1"`);
+  if (typeof manifest.llama?.file !== 'string') fail('"llama.file" is missing');
+  if (manifest.prompt?.kind !== 'plain' && manifest.prompt?.kind !== 'chat')
+    fail('"prompt.kind" is neither "plain" nor "chat"');
+  if (!manifest.vision !== !manifest.adapters) fail('"vision" and "adapters" come together or not at all');
+  return manifest as Manifest;
+}
+
+async function describeLlama(
+  file: TensorFile,
+  open: ((file: string) => Promise<ByteSource>) | undefined,
+  signal?: AbortSignal,
+): Promise<LlamaDescription> {
+  if (file instanceof GgufFile) return llamaFromGguf(file.metadata, file);
+  if (!open) throw new UnsupportedModelError(`${file.name} needs its config.json beside it.`);
+  const config = await readJson(await open('config.json'), signal);
+  return llamaFromHuggingFace(config as Record<string, unknown>, 'config.json');
+}
+
+async function openTokenizer(
+  manifest: Manifest,
+  llama: TensorFile,
+  open: (file: string) => Promise<ByteSource>,
+  signal?: AbortSignal,
+): Promise<Tokenizer> {
+  if (!manifest.tokenizer && llama instanceof GgufFile) return tokenizerFromGguf(llama.metadata, llama.name);
+  const name = manifest.tokenizer?.file ?? 'tokenizer.json';
+  const json = await readJson(await open(name), signal);
+  // The chat template and the special tokens' roles are in a second file, which small checkpoints may lack.
+  const config = await open(name.replace(/tokenizer\.json$/, 'tokenizer_config.json')).then(
+    (source) => readJson(source, signal),
+    () => undefined,
+  );
+  return tokenizerFromJson(json, config, name);
+}

@@ -1,0 +1,143 @@
+import { renderChat } from '../formats/chat-template';
+import type { Tokenizer } from '../formats/tokenizer';
+import { imageSlotKey, type SlotKey } from '../generate/prefix-cache';
+import { imageSlot } from '../models/lavin';
+import type { ChatTurn } from './api';
+import type { PromptFormat } from './manifest';
+
+/** A context as slot codes (no modality slot), one cache key per slot. */
+export interface Prompt {
+  readonly slots: readonly number[];
+  readonly keys: readonly SlotKey[];
+}
+
+export interface PromptImage {
+  /** Content hash. */
+  readonly hash: string;
+  /** Image tokens. */
+  readonly features: number;
+}
+
+export interface PromptInput {
+  readonly system?: string;
+  readonly turns: readonly ChatTurn[];
+  readonly image?: PromptImage;
+}
+
+/** A conversation in the manifest's prompt format, ending where the answer begins. */
+export function chatPrompt(format: PromptFormat, tokenizer: Tokenizer, input: PromptInput): Prompt {
+  return format.kind === 'plain' ? plainPrompt(format, tokenizer, input) : templatePrompt(format, tokenizer, input);
+}
+
+/** Literal text behind the image block (LaVIN's manifests) or alone: what a base model continues. */
+export function rawPrompt(format: PromptFormat, tokenizer: Tokenizer, text: string, image?: PromptImage): Prompt {
+  const builder = new PromptBuilder(tokenizer);
+  builder.bos(format.kind === 'plain' || tokenizer.addBos);
+  if (format.kind === 'plain') imageBlock(builder, format, image);
+  else if (image) builder.text(format.imagePrefix ?? '').image(image);
+  return builder.text(text).done();
+}
+
+function plainPrompt(
+  format: PromptFormat & { kind: 'plain' },
+  tokenizer: Tokenizer,
+  { system, turns, image }: PromptInput,
+): Prompt {
+  const builder = new PromptBuilder(tokenizer);
+  builder.bos(true);
+  imageBlock(builder, format, image);
+  turns.forEach(({ role, text }, i) => {
+    const spoken = i === 0 && system ? `${system}\n${text}` : text;
+    builder.text((role === 'user' ? format.user : format.assistant).replace('{text}', () => spoken));
+  });
+  return builder.done();
+}
+
+function imageBlock(builder: PromptBuilder, format: PromptFormat & { kind: 'plain' }, image?: PromptImage): void {
+  if (image) builder.text(format.imagePrefix).image(image);
+  else builder.text(format.textPrefix);
+}
+
+/** Private-use characters that no template prints: they mark where a message's own text begins and ends. */
+const OPEN = '\u{F0000}';
+const CLOSE = '\u{F0001}';
+const MARKS = new RegExp(`[${OPEN}${CLOSE}]`, 'gu');
+
+/**
+ * A Jinja chat template. Control tokens are read in the template's text only: where a message itself spells one, it is
+ * tokenised apart, as plain text, so that nobody's message can end its own turn.
+ */
+function templatePrompt(
+  format: PromptFormat & { kind: 'chat' },
+  tokenizer: Tokenizer,
+  { system, turns, image }: PromptInput,
+): Prompt {
+  const template = tokenizer.chatTemplate;
+  if (!template) throw new Error('this model has no chat template; its manifest must give a plain prompt format');
+  const messages = [...(system ? [{ role: 'system' as const, text: system }] : []), ...turns];
+  const spellsControl = messages.some(({ text }) => {
+    const plain = tokenizer.encode(text);
+    const parsed = tokenizer.encode(text, { parseSpecial: true });
+    return plain.join() !== parsed.join();
+  });
+  const firstUser = messages.findIndex((m) => m.role === 'user');
+  const rendered = renderChat(template, {
+    messages: messages.map(({ role, text }, i) => {
+      const clean = text.replace(MARKS, '');
+      const content = spellsControl ? OPEN + clean + CLOSE : clean;
+      return { role, content: image && i === firstUser ? `${OPEN}${CLOSE}${content}` : content };
+    }),
+    bosToken: tokenizer.bos === undefined ? '' : tokenizer.token(tokenizer.bos),
+    eosToken: tokenizer.eos.length > 0 ? tokenizer.token(tokenizer.eos[0]) : '',
+    addGenerationPrompt: true,
+  });
+  const builder = new PromptBuilder(tokenizer);
+  builder.bos(
+    tokenizer.addBos && !(tokenizer.bos !== undefined && rendered.startsWith(tokenizer.token(tokenizer.bos))),
+  );
+  // Text outside marks is the template's; an empty pair of marks is the image's place.
+  let inMessage = false;
+  let pending = image;
+  for (const piece of rendered.split(new RegExp(`(${OPEN}|${CLOSE})`, 'u'))) {
+    if (piece === OPEN) inMessage = true;
+    else if (piece === CLOSE) inMessage = false;
+    else if (inMessage && piece === '' && pending) {
+      builder.text(format.imagePrefix ?? '').image(pending);
+      pending = undefined;
+    } else builder.text(piece, !inMessage);
+  }
+  return builder.done();
+}
+
+class PromptBuilder {
+  private readonly slots: number[] = [];
+  private readonly keys: SlotKey[] = [];
+
+  constructor(private readonly tokenizer: Tokenizer) {}
+
+  bos(wanted: boolean): this {
+    const { bos } = this.tokenizer;
+    if (wanted && bos !== undefined) this.push(bos, bos);
+    return this;
+  }
+
+  text(text: string, parseSpecial = false): this {
+    if (text === '') return this;
+    for (const id of this.tokenizer.encode(text, { parseSpecial })) this.push(id, id);
+    return this;
+  }
+
+  image({ hash, features }: PromptImage): this {
+    for (let k = 0; k < features; k++) this.push(imageSlot(k), imageSlotKey(hash, k));
+    return this;
+  }
+
+  done(): Prompt {
+    return { slots: this.slots, keys: this.keys };
+  }
+
+  private push(slot: number, key: SlotKey): void {
+    this.slots.push(slot);
+    this.keys.push(key);
+  }
+}
