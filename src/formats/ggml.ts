@@ -1,7 +1,8 @@
 /**
  * GGML's tensor formats: block sizes of all that exist, and exact CPU dequantizers of those the engine takes.
  * Source: ggml's `ggml-quants.c` and the PyPI package `gguf` (`constants.py`, `quants.py`), whose results the
- * dequantizers reproduce bit for bit: every step rounds to f32 where theirs does.
+ * dequantizers reproduce bit for bit. Plain arithmetic does: a half has 11 significant bits, scales and quants have 14
+ * between them at most, so that in their f32 and in our f64 alike only the last operation of each value rounds.
  */
 import { bfloatToNumber, halfToNumber } from './half';
 
@@ -117,7 +118,6 @@ export function dequantize(format: WeightFormat, bytes: Uint8Array, count: numbe
 }
 
 const half = (bytes: Uint8Array, at: number) => halfToNumber(bytes[at] | (bytes[at + 1] << 8));
-const fround = Math.fround;
 
 const word = new DataView(new ArrayBuffer(4));
 
@@ -163,8 +163,8 @@ const DECODERS: Readonly<Record<WeightFormat, BlockDecoder>> = {
     const m = half(bytes, at + 2);
     for (let i = 0; i < 16; i++) {
       const q = bytes[at + 4 + i];
-      out[to + i] = fround(d * (q & 15)) + m;
-      out[to + i + 16] = fround(d * (q >> 4)) + m;
+      out[to + i] = d * (q & 15) + m;
+      out[to + i + 16] = d * (q >> 4) + m;
     }
   },
   /** d: f16; 32 high bits; 16 bytes: d (q - 16). */
@@ -184,8 +184,8 @@ const DECODERS: Readonly<Record<WeightFormat, BlockDecoder>> = {
     const high = highBits(bytes, at + 4);
     for (let i = 0; i < 16; i++) {
       const q = bytes[at + 8 + i];
-      out[to + i] = fround(d * ((q & 15) | (((high >>> i) & 1) << 4))) + m;
-      out[to + i + 16] = fround(d * ((q >> 4) | (((high >>> (i + 16)) & 1) << 4))) + m;
+      out[to + i] = d * ((q & 15) | (((high >>> i) & 1) << 4)) + m;
+      out[to + i + 16] = d * ((q >> 4) | (((high >>> (i + 16)) & 1) << 4)) + m;
     }
   },
   /** d, dmin: f16; 12 bytes of scales; 128 bytes, nibbles in runs of 32: d sc q - dmin m. */
@@ -194,11 +194,11 @@ const DECODERS: Readonly<Record<WeightFormat, BlockDecoder>> = {
     const dmin = half(bytes, at + 2);
     for (let j = 0; j < 8; j++) {
       const [scale, min] = scaleAndMin(bytes, at + 4, j);
-      const a = fround(d * scale);
-      const b = fround(dmin * min);
+      const a = d * scale;
+      const b = dmin * min;
       const qs = at + 16 + (j >> 1) * 32;
       const shift = (j & 1) * 4;
-      for (let i = 0; i < 32; i++) out[to + j * 32 + i] = fround(a * ((bytes[qs + i] >> shift) & 15)) - b;
+      for (let i = 0; i < 32; i++) out[to + j * 32 + i] = a * ((bytes[qs + i] >> shift) & 15) - b;
     }
   },
   /** As Q4_K, with 32 bytes of high bits (bit j of byte i for value i of sub-block j) before the nibbles. */
@@ -207,13 +207,13 @@ const DECODERS: Readonly<Record<WeightFormat, BlockDecoder>> = {
     const dmin = half(bytes, at + 2);
     for (let j = 0; j < 8; j++) {
       const [scale, min] = scaleAndMin(bytes, at + 4, j);
-      const a = fround(d * scale);
-      const b = fround(dmin * min);
+      const a = d * scale;
+      const b = dmin * min;
       const qs = at + 48 + (j >> 1) * 32;
       const shift = (j & 1) * 4;
       for (let i = 0; i < 32; i++) {
         const q = ((bytes[qs + i] >> shift) & 15) | (((bytes[at + 16 + i] >> j) & 1) << 4);
-        out[to + j * 32 + i] = fround(a * q) - b;
+        out[to + j * 32 + i] = a * q - b;
       }
     }
   },
@@ -229,7 +229,7 @@ const DECODERS: Readonly<Record<WeightFormat, BlockDecoder>> = {
       for (let i = 0; i < 32; i++) {
         const scale = (bytes[at + 192 + j * 2 + (i >> 4)] << 24) >> 24;
         const q = ((bytes[ql + i] >> ((k >> 1) * 4)) & 15) | (((bytes[qh + i] >> (k * 2)) & 3) << 4);
-        out[to + j * 32 + i] = fround(d * scale) * (q - 32);
+        out[to + j * 32 + i] = d * scale * (q - 32);
       }
     }
   },

@@ -36,7 +36,7 @@ interface Vocabulary {
 }
 
 /** One way of cutting plain text (no special tokens in it) into ids. */
-type EncodeText = (text: string, afterSpecial: boolean, out: number[]) => void;
+type EncodeText = (text: string, out: number[]) => void;
 
 /**
  * The tokenizer that a GGUF file's metadata describes.
@@ -97,11 +97,9 @@ export function tokenizerFromGguf(metadata: Metadata, file = 'GGUF'): Tokenizer 
     encode(text: string, options: EncodeOptions = {}) {
       const out: number[] = [];
       if (options.addBos && bos !== undefined) out.push(bos);
-      let afterSpecial = true;
       for (const part of split(text, options.parseSpecial ?? false)) {
         if (typeof part === 'number') out.push(part);
-        else encodeText(part, afterSpecial, out);
-        afterSpecial = typeof part === 'number';
+        else encodeText(part, out);
       }
       return out;
     },
@@ -163,8 +161,9 @@ function scoreEncoder(
     return id === undefined ? undefined : { key: -scores[id], merged };
   };
   const utf8 = new TextEncoder();
-  return (text, afterSpecial, out) => {
-    const escaped = (addSpace && afterSpecial ? ` ${text}` : text).replaceAll(' ', '\u2581');
+  return (text, out) => {
+    // Text stands at the start or after a special token: llama.cpp puts the space in both places.
+    const escaped = (addSpace ? ` ${text}` : text).replaceAll(' ', '\u2581');
     for (const piece of mergeSymbols(Array.from(escaped), merge)) {
       const id = ids.get(piece);
       if (id !== undefined) out.push(id);
@@ -214,7 +213,7 @@ function mergeEncoder(
     return mergeSymbols(symbols, merge).filter((id) => id >= 0);
   };
   const cache = new Map<string, readonly number[]>();
-  return (text, _afterSpecial, out) => {
+  return (text, out) => {
     for (const word of splitWords(text, patterns)) {
       let found = cache.get(word);
       if (!found) {

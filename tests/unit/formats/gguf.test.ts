@@ -146,6 +146,7 @@ describe('a file that lies gives an error that names the field', () => {
     ['version', 'unsupported', { version: 4 }],
     ['version', 'unsupported', { version: 0x0300_0000 }],
     ['tensor_count', 'truncated', { ...good, tensorCount: 1_000_000 }],
+    ['tensor_count', 'truncated', { tensorCount: 5 }],
     ['tensor_count', 'corrupt', { ...good, tensorCount: 2n ** 63n }],
     ['metadata_kv_count', 'truncated', { ...good, entryCount: 1e9 }],
     ['metadata_kv_count', 'corrupt', { ...good, entryCount: 2n ** 64n - 1n }],

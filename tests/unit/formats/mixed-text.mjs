@@ -135,6 +135,8 @@ const SPECIAL = [
   '<special>',
 ];
 
+const MARKS = ['.', ',', '!', '?', '...', '!!!', ':', ';', '(', ')', '"', "'", '-', '--', '_', '/', '&', '@', '#'];
+
 /** Ranges of characters that every Unicode version since 10 has assigned throughout, or nearly. */
 const RANGES = [
   [0x21, 0x7e],
@@ -183,8 +185,7 @@ export function mixedLines(count = 10_000) {
     if (kind < 0.65) return number();
     if (kind < 0.72) return pick(EMOJI);
     if (kind < 0.78) return scrap();
-    if (kind < 0.84)
-      return pick(['.', ',', '!', '?', '...', '!!!', ':', ';', '(', ')', '"', "'", '-', '--', '_', '/', '&', '@', '#']);
+    if (kind < 0.84) return pick(MARKS);
     if (kind < 0.88) return pick(FOREIGN).split(' ')[0];
     if (kind < 0.91) return pick(WORDS).toUpperCase();
     if (kind < 0.94) return pick(SPECIAL);
@@ -194,8 +195,14 @@ export function mixedLines(count = 10_000) {
   const lines = [];
   while (lines.length < count) {
     const kind = random();
-    if (kind < 0.08) lines.push(pick(FOREIGN) + (below(2) ? pick(SPACES) + pick(FOREIGN) : ''));
-    else if (kind < 0.18) lines.push(pick(CODE) + (below(2) ? `\n${pick(CODE)}` : ''));
+    if (kind < 0.05) {
+      // Spaces, marks and letters with nothing between: where word patterns differ most.
+      let text = '';
+      for (let n = 2 + below(12); n > 0; n--)
+        text += pick([pick(SPACES), pick(SPACES), pick(MARKS), pick('aZé1٣好'.split(''))]);
+      lines.push(text);
+    } else if (kind < 0.12) lines.push(pick(FOREIGN) + (below(2) ? pick(SPACES) + pick(FOREIGN) : ''));
+    else if (kind < 0.22) lines.push(pick(CODE) + (below(2) ? `\n${pick(CODE)}` : ''));
     else {
       let text = below(8) === 0 ? pick(SPACES) : '';
       for (let n = 1 + below(16); n > 0; n--)

@@ -205,6 +205,15 @@ describe('what a tokenizer says of its model', () => {
     expect(tokenizer.token(tokenizer.encode('the')[0])).not.toMatch(/^\u2581/);
   });
 
+  it('reads the longest special token first', () => {
+    const change = {
+      'tokenizer.ggml.tokens': ['<unk>', '<s>', '</s>', 'a', '<x>', '<x><y>'],
+      'tokenizer.ggml.token_type': Int32Array.of(2, 3, 3, 1, 4, 4),
+      'tokenizer.ggml.merges': [],
+    };
+    expect(tokenizerFromGguf(bpeMetadata('smollm', change)).encode('<x><y>a<x>')).toEqual([5, 3, 4]);
+  });
+
   it('takes a word that is a token whole where the pre-tokenizer says so', () => {
     const change = {
       'tokenizer.ggml.tokens': ['<unk>', '<s>', '</s>', 'a', 'b', 'ab', 'aba'],
