@@ -21,14 +21,15 @@ export interface RoutingWeights {
 
 /**
  * The LLM's routing table and the adapters merged by it. The table depends on modality and trained weights alone
- * (lavin.md, consequence 1): it is found once per adapter set, by a batch of two one-slot sequences.
+ * (lavin.md, consequence 1): it is found once per adapter set, from the modality slots alone.
  */
 export class LlamaRouting {
   private constructor(
     private readonly gpu: Gpu,
     private readonly replayer: Replayer,
     readonly merged: MergedAdapters,
-    private readonly tablePlan: Plan,
+    /** Text, image. */
+    private readonly tablePlans: readonly Plan[],
     private readonly mergePlan: Plan,
     private readonly buffers: readonly GPUBuffer[],
   ) {}
@@ -50,32 +51,31 @@ export class LlamaRouting {
       gpu.device.queue.writeBuffer(buffer, 0, data as Uint32Array<ArrayBuffer>);
       return new Tensor(label, [data.length], dtype, { buffer, offset: 0, size: buffer.size });
     };
-    const input = {
-      slots: constant('modality slots', 'i32', Int32Array.of(MODALITY_SLOT, MODALITY_SLOT)),
-      positions: constant('modality positions', 'u32', Uint32Array.of(0, 0)),
-      modality: constant('both modalities', 'u32', Uint32Array.of(0, 1)),
-      batch: 2,
-      length: 1,
-    };
-    const graph = new Graph();
-    findRoutingTable(graph, lavin, input, merged, mlpFromInput);
-    const table = new Recorder(gpu, 'routing table', choices);
-    recordGraph(table, graph);
+    const slots = constant('modality slot', 'i32', Int32Array.of(MODALITY_SLOT));
+    const positions = constant('modality position', 'u32', Uint32Array.of(0));
+    const tablePlans: Plan[] = [];
+    for (const modality of [0, 1] as const) {
+      const input = { slots, positions, modality: constant('modality', 'u32', Uint32Array.of(modality)) };
+      const graph = new Graph();
+      findRoutingTable(graph, lavin, input, merged, modality, mlpFromInput);
+      const table = new Recorder(gpu, 'routing table', choices);
+      recordGraph(table, graph);
+      tablePlans.push(await gpu.checked('the routing table', () => table.compile(arena)));
+    }
     const merge = new Recorder(gpu, 'merge adapters', choices);
     merged.sites.forEach(({ layer, site, adapter, merged: map }, i) => {
       const label = `merge.${layer}.${site}`;
       adapterMerge(merge, { label, adapter, weights: merged.table, weightRow: 2 * i, weightStride: 1, merged: map });
     });
-    const tablePlan = await gpu.checked('the routing table', () => table.compile(arena));
     const mergePlan = await gpu.checked('the merged adapters', () => merge.compile(arena));
-    const routing = new LlamaRouting(gpu, replayer, merged, tablePlan, mergePlan, [...buffers, ...merged.buffers]);
+    const routing = new LlamaRouting(gpu, replayer, merged, tablePlans, mergePlan, [...buffers, ...merged.buffers]);
     await routing.refresh();
     return routing;
   }
 
   /** Finds the table anew and merges: after loading or training adapters, or to end a what-if. */
   async refresh(): Promise<void> {
-    await this.replayer.run(this.tablePlan);
+    for (const plan of this.tablePlans) await this.replayer.run(plan);
     await this.replayer.run(this.mergePlan);
   }
 
@@ -108,7 +108,7 @@ export class LlamaRouting {
   }
 
   destroy(): void {
-    this.tablePlan.destroy();
+    for (const plan of this.tablePlans) plan.destroy();
     this.mergePlan.destroy();
     for (const buffer of this.buffers) this.gpu.destroyBuffer(buffer);
   }

@@ -1,6 +1,6 @@
 import type { Arena } from '../gpu/arena';
 import type { KernelChoices } from '../gpu/choices';
-import type { Gpu } from '../gpu/device';
+import type { BufferRange, Gpu } from '../gpu/device';
 import { type Plan, Recorder } from '../gpu/plan';
 import type { Replayer, ReplayOptions } from '../gpu/replay';
 import { type DType, Tensor } from '../gpu/tensor';
@@ -13,8 +13,12 @@ import { Graph } from '../nn/graph';
 import { recordGraph } from '../nn/lower';
 import { packSampling, type SamplingOptions } from './sampling';
 
-/** Row counts prefill is recorded for; a prompt is cut into the largest that fit, its tail padded to the next. */
-const BUCKETS = [8, 32, 128, 256] as const;
+/**
+ * Row counts prefill is recorded for: one shares decode's kernels, the others the matrix-matrix ones. A prompt is cut
+ * into the largest that fit; its tail is padded to the next, or done row by row where that is less work.
+ */
+const BUCKETS = [1, 32, 128, 256] as const;
+const MOST_SINGLE_ROWS = 4;
 /** Ring entries: more than can ever be in flight. */
 const RING_ENTRIES = 32;
 const HISTORY = 1024;
@@ -51,6 +55,9 @@ export class Decoder {
   private readonly buffers: GPUBuffer[] = [];
   private headPlan!: Plan;
   private decodePlan!: Plan;
+  private headLogits!: Tensor;
+  private decodeLogits!: Tensor;
+  private newestLogits: BufferRange | undefined;
 
   private constructor(
     private readonly gpu: Gpu,
@@ -185,12 +192,20 @@ export class Decoder {
 
   /** Samples the first token after a prefill: output layer on the last live row. */
   submitHead(after: (encoder: GPUCommandEncoder) => void): void {
+    this.newestLogits = this.headPlan.rangeOf(this.headLogits);
     this.replayer.submit(this.headPlan, after);
   }
 
   /** Feeds the newest token back and samples the next: nothing is created but encoder, pass and command buffer. */
   submitStep(after: (encoder: GPUCommandEncoder) => void): void {
+    this.newestLogits = this.decodePlan.rangeOf(this.decodeLogits);
     this.replayer.submit(this.decodePlan, after);
+  }
+
+  /** Logits [V] of the newest step submitted. Waits for it: for tests and evaluation, not for the decode loop. */
+  async readLogits(): Promise<Float32Array> {
+    if (!this.newestLogits) throw new Error('no step was submitted yet');
+    return new Float32Array(await this.gpu.read(this.newestLogits));
   }
 
   destroy(): void {
@@ -214,12 +229,14 @@ export class Decoder {
 
   private async recordDecode(): Promise<Plan> {
     const graph = new Graph();
-    return this.compile('decode', graph, graph.keep(llamaHead(graph, this.lavin.llama, this.blocks(graph, 1))));
+    this.decodeLogits = graph.keep(llamaHead(graph, this.lavin.llama, this.blocks(graph, 1)));
+    return this.compile('decode', graph, this.decodeLogits);
   }
 
   private async recordHead(): Promise<Plan> {
     const graph = new Graph();
-    return this.compile('head', graph, graph.keep(llamaHead(graph, this.lavin.llama, this.lastHidden)));
+    this.headLogits = graph.keep(llamaHead(graph, this.lavin.llama, this.lastHidden));
+    return this.compile('head', graph, this.headLogits);
   }
 
   /** Embedding and all blocks for `rows` rows; returns the last hidden rows. */
@@ -263,12 +280,12 @@ export class Decoder {
   }
 }
 
-/** The largest bucket the rows fill, or the smallest that holds them. */
 function bucketFor(rows: number): number {
+  if (rows <= MOST_SINGLE_ROWS) return 1;
   const largest = BUCKETS[BUCKETS.length - 1];
   if (rows >= largest) return largest;
   // Padding a bucket by half or more costs what the smaller bucket and a second pass would.
   const holding = BUCKETS.find((b) => b >= rows)!;
-  const filled = [...BUCKETS].reverse().find((b) => b <= rows);
-  return filled !== undefined && rows < holding / 2 ? filled : holding;
+  const filled = [...BUCKETS].reverse().find((b) => b <= rows)!;
+  return filled > 1 && rows < holding / 2 ? filled : holding;
 }

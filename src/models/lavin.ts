@@ -131,18 +131,21 @@ export function allocateMerged(gpu: Gpu, adapters: AdapterSet): MergedAdapters {
 }
 
 /**
- * Finds the routing table: a batch of two one-slot sequences, the modality slots of a text and an image prompt. Nothing
- * else enters: slot 0 sees only itself. Copies each site's weights into `merged.table`.
+ * Finds one modality's routing weights: a sequence of the modality slot alone. Nothing else enters, since slot 0 sees only
+ * itself. Copies each site's pair into its row of `merged.table`.
+ *
+ * One sample at a time, so that the recording shares decode's single-row kernels.
  */
 export function findRoutingTable(
   g: Graph,
   lavin: Lavin,
-  input: SequenceInput,
+  input: Omit<SequenceInput, 'batch' | 'length'>,
   merged: MergedAdapters,
+  modality: 0 | 1,
   mlpFromInput: boolean,
 ): void {
-  const { routing } = forwardSequences(g, lavin, input, mlpFromInput);
+  const { routing } = forwardSequences(g, lavin, { ...input, batch: 1, length: 1 }, mlpFromInput);
   merged.sites.forEach(({ layer, site }, i) => {
-    g.rows(`table.${layer}.${site}`, routing[site][layer], merged.table, { rows: 2, to: 2 * i });
+    g.rows(`table.${layer}.${site}`, routing[site][layer], merged.table, { rows: 1, to: 2 * i + modality });
   });
 }
