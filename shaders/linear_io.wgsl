@@ -6,8 +6,8 @@
 // Rows of w are counted in blocks g of 32 columns: row n begins at block n * params.blocks. Up to three weights of one
 // format (MANY) lie end to end over the grid, each with its own workgroups and its own output. Activations are bound read_write because the arena's buffers are both read and written (src/gpu/plan.ts).
 //
-// Definitions: FORMAT, MANY (1 to 3), GATED, X_SCALAR (K no multiple of 4), TAIL (K no multiple of 32), WEIGHT_SCALAR
-// and WEIGHT_TENSOR (dequant_F32.wgsl), HAS_BIAS, RESIDUAL (none, add, multiply), EPILOGUE (none, quick_gelu, silu).
+// Definitions: FORMAT and SCALED (dequant_<format>.wgsl), MANY (1 to 3), GATED, ODD (linear_odd.wgsl), TAIL (K no
+// multiple of 32), WEIGHT_TENSOR, HAS_BIAS, RESIDUAL (none, add, multiply), EPILOGUE (none, quick_gelu, silu).
 
 struct Params {
   // Output rows of weight 0, 1, 2 in this dispatch.
@@ -23,9 +23,10 @@ struct Params {
   // Workgroups along the rows that serve weight 0, and weights 0 and 1.
   end0: u32,
   end1: u32,
-  // Columns of x and w, and blocks of 32 in a row of w.
+  // Columns of x and w, blocks of 32 in a row of w, and columns of w as stored.
   cols: u32,
   blocks: u32,
+  w_stride: u32,
   // Rows of x.
   m: u32,
   // Column of y, bias and residual that output row 0 goes to, and columns of y and residual in all.
@@ -33,17 +34,19 @@ struct Params {
   y_stride: u32,
 }
 
-#if X_SCALAR
+#if ODD
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
 #else
 @group(0) @binding(0) var<storage, read_write> x: array<vec4f>;
 #endif
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
-#if WEIGHT_SCALAR
-@group(0) @binding(3) var<storage, read_write> weights: array<f32>;
+#if WEIGHT_TENSOR && ODD
+@group(0) @binding(3) var<storage, read_write> weights: array<u32>;
 #elif WEIGHT_TENSOR
 @group(0) @binding(3) var<storage, read_write> weights: array<vec4u>;
+#elif ODD
+@group(0) @binding(3) var<storage, read> weights: array<u32>;
 #else
 @group(0) @binding(3) var<storage, read> weights: array<vec4u>;
 #endif
@@ -64,28 +67,17 @@ struct Params {
 @group(0) @binding(9) var<storage, read_write> y2: array<f32>;
 #endif
 
+#if !ODD
 // Columns 4 c4 .. 4 c4 + 3 of row m of x, zeros past its end.
 fn x4(m: u32, c4: u32) -> vec4f {
-#if X_SCALAR
-  var v = vec4f(0.0);
-  for (var i = 0u; i < 4u; i++) {
-    if (c4 * 4u + i < params.cols) {
-      v[i] = x[m * params.cols + c4 * 4u + i];
-    }
-  }
-  return v;
-#elif TAIL
   let n4 = params.cols >> 2u;
-  if (c4 < n4) {
-    return x[m * n4 + c4];
-  }
-  return vec4f(0.0);
+#if TAIL
+  return select(vec4f(0.0), x[m * n4 + min(c4, n4 - 1u)], c4 < n4);
 #else
-  return x[m * (params.cols >> 2u) + c4];
+  return x[m * n4 + c4];
 #endif
 }
 
-#if !WEIGHT_SCALAR
 fn words4(which: u32, i: u32) -> vec4u {
 #if GATED || MANY == 2
   if (which == 1u) {
@@ -117,7 +109,6 @@ fn word(which: u32, i: u32) -> u32 {
 #endif
   return weights[i >> 2u][i & 3u];
 }
-#endif
 
 // Blocks in the part of a weight: planes after the first begin behind as many.
 fn block_count(which: u32) -> u32 {
@@ -131,6 +122,7 @@ fn block_count(which: u32) -> u32 {
 }
 
 #include "dequant_${FORMAT}.wgsl"
+#endif
 
 // What the workgroup at `group` along the rows works on: its weight, and which of that weight's workgroups it is.
 struct Place {

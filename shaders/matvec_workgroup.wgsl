@@ -9,10 +9,67 @@
 #if SUBGROUPS
 #enable subgroups
 #endif
-#include "linear_block.wgsl"
+#include "linear_io.wgsl"
 
 const SUMS = ROWS * COLUMNS;
 var<workgroup> partials: array<f32, SUMS * WG>;
+
+// Adds block b of ROWS weight rows against COLUMNS rows of x to acc[row * COLUMNS + column]. The block is unpacked by
+// quarters, to integers; d (and the offset m, by the sum of x over the block) is applied once: w x = d sum(q x) + m sum(x).
+fn add_block(which: u32, g: ptr<function, array<u32, ROWS>>, b: u32, m0: u32, acc: ptr<function, array<f32, ROWS * COLUMNS>>) {
+  var blocks: array<Packed, ROWS>;
+  var s: array<f32, ROWS * COLUMNS>;
+#if SCALED == halves
+  var t: array<f32, ROWS * COLUMNS>;
+#endif
+  var sum_x: array<f32, COLUMNS>;
+  for (var r = 0u; r < ROWS; r++) {
+    blocks[r] = load(which, (*g)[r] + b);
+  }
+  for (var j = 0u; j < 4u; j++) {
+    var w_lo: array<vec4f, ROWS>;
+    var w_hi: array<vec4f, ROWS>;
+    for (var r = 0u; r < ROWS; r++) {
+      w_lo[r] = lo(blocks[r], j);
+      w_hi[r] = hi(blocks[r], j);
+    }
+    for (var c = 0u; c < COLUMNS; c++) {
+#if COLUMNS_EDGE
+      let m = min(m0 + c, params.m - 1u);
+#else
+      let m = m0 + c;
+#endif
+      let x_lo = x4(m, b * 8u + j);
+      let x_hi = x4(m, b * 8u + 4u + j);
+#if SCALED == asymmetric
+      sum_x[c] += dot(x_lo + x_hi, vec4f(1.0));
+#endif
+      for (var r = 0u; r < ROWS; r++) {
+#if SCALED == halves
+        s[r * COLUMNS + c] += dot(w_lo[r], x_lo);
+        t[r * COLUMNS + c] += dot(w_hi[r], x_hi);
+#else
+        s[r * COLUMNS + c] += dot(w_lo[r], x_lo) + dot(w_hi[r], x_hi);
+#endif
+      }
+    }
+  }
+  for (var r = 0u; r < ROWS; r++) {
+    let a = affine(blocks[r]);
+    for (var c = 0u; c < COLUMNS; c++) {
+      let i = r * COLUMNS + c;
+#if SCALED == none
+      (*acc)[i] += s[i];
+#elif SCALED == halves
+      (*acc)[i] += a.x * s[i] + a.y * t[i];
+#elif SCALED == symmetric
+      (*acc)[i] += a.x * s[i];
+#else
+      (*acc)[i] += a.x * s[i] + a.y * sum_x[c];
+#endif
+    }
+  }
+}
 
 fn add_up(acc: ptr<function, array<f32, SUMS>>, thread: u32, lane: u32, lanes: u32) {
 #if SUBGROUPS

@@ -5,12 +5,18 @@
 export interface KernelChoices {
   /** Threads that share one row in norms and adapters: few on CPU adapters, where barriers are dear. */
   readonly rowThreads: number;
-  /** Matrix-vector: one thread per row, or a workgroup or subgroup sharing one. */
-  readonly matvec: 'thread' | 'workgroup' | 'subgroup';
-  /** Matrix-matrix: tiles in registers only, or staged through workgroup memory. */
-  readonly matmul: 'register' | 'workgroup';
-  /** Attention: one thread per query and head, or a workgroup sharing them. */
-  readonly attention: 'thread' | 'workgroup' | 'subgroup';
+  /**
+   * Matrix-vector: one thread per row, alone or taking x from its subgroup (`broadcast`, needs subgroups), or a workgroup
+   * sharing a row and adding up in workgroup memory or by subgroups.
+   */
+  readonly matvec: 'thread' | 'broadcast' | 'workgroup' | 'subgroup';
+  /** Matrix-matrix: tiles in registers, alone or taking x from the subgroup, or staged through workgroup memory. */
+  readonly matmul: 'register' | 'broadcast' | 'workgroup';
+  /**
+   * Attention: one thread per query and head, alone or taking keys and values from its subgroup (`broadcast`, needs
+   * subgroups), or a workgroup sharing them, its maxima by subgroups (`subgroup`) or not.
+   */
+  readonly attention: 'thread' | 'broadcast' | 'workgroup' | 'subgroup';
   /** Activations rounded to int8 per 32 for `dot4I8Packed`: coarser, so only on request. */
   readonly int8Activations: boolean;
   /** Products in f16 where the device has `shader-f16`; sums stay f32. */

@@ -2,7 +2,7 @@ import type { BufferRange } from '../gpu/device';
 import { gridOf, type Recorder } from '../gpu/plan';
 import type { Definitions } from '../gpu/shader';
 import { Tensor } from '../gpu/tensor';
-import { LAYOUTS, type WeightFormat, weightBytes } from './weight-layout';
+import { LAYOUTS, storedCols, type WeightFormat, weightBytes } from './weight-layout';
 import { partsOfRows, type Weight } from './weights';
 
 export type Epilogue = 'none' | 'quick_gelu' | 'silu';
@@ -53,7 +53,7 @@ export function linearMany(
     ({ weight }) => weight.format === outputs[0].weight.format && weight.parts.length === 1 && weight.cols === x.cols,
   );
   const work = outputs.reduce((sum, { weight }) => sum + workOf(x, weight.format, weight.rows), 0);
-  if (!same || x.rows > MATVEC_ROWS || work > MAX_WORK) {
+  if (!same || x.rows > MATVEC_ROWS || x.cols % 4 !== 0 || work > MAX_WORK) {
     outputs.forEach(({ weight, y }, i) => {
       linear(rec, { label: `${label}.${i}`, x, weight, y });
     });
@@ -81,7 +81,7 @@ export function gatedLinear(
   if (gate.rows !== up.rows) throw new Error(`${label}: gate has ${gate.rows} rows, up has ${up.rows}`);
   check(label, x, gate.cols, y, gate.rows);
   check(label, x, up.cols, y, up.rows);
-  if (gate.format !== up.format) {
+  if (gate.format !== up.format || x.cols % 4 !== 0) {
     const t = rec.tensor(`${label}.gate`, y.shape);
     linear(rec, { label: `${label}.gate`, x, weight: gate, y: t, epilogue: 'silu' });
     linear(rec, { label: `${label}.up`, x, weight: up, y, residual: t, combine: 'multiply' });
@@ -144,6 +144,11 @@ function rowRanges(rec: Recorder, x: Tensor, weight: Weight | Tensor, n: number,
   return ranges;
 }
 
+/** Widths that only linear_odd.wgsl takes. */
+function isOdd({ source }: Pick<RowRange, 'source'>, k: number): boolean {
+  return k % (source instanceof Tensor ? 32 : 4) !== 0;
+}
+
 interface Launch extends Omit<Linear, 'weight'> {
   readonly kind: 'plain' | 'many' | 'gated';
   readonly weights: readonly RowRange[];
@@ -160,9 +165,14 @@ interface Kernel {
   readonly definitions: Definitions;
 }
 
-function chooseKernel(rec: Recorder, m: number, n: number, k: number, scalar: boolean): Kernel {
+/** Threads per workgroup of matvec_thread.wgsl: few, so that small layers still spread over all cores. */
+const THREADS = 16;
+
+function chooseKernel(rec: Recorder, m: number, k: number, format: WeightFormat, odd: boolean): Kernel {
   const { choices, gpu } = rec;
-  if (m > MATVEC_ROWS && choices.matmul === 'workgroup') {
+  if (odd) return { shader: 'linear_odd', rowsPerGroup: 64, columns: 1, definitions: { ODD: true } };
+  const many = m > MATVEC_ROWS;
+  if (many && choices.matmul === 'workgroup') {
     return {
       shader: 'matmul_workgroup',
       rowsPerGroup: 64,
@@ -170,28 +180,36 @@ function chooseKernel(rec: Recorder, m: number, n: number, k: number, scalar: bo
       definitions: { F16: choices.f16Products && gpu.features.f16 },
     };
   }
-  const columns = Math.min(m, MATVEC_ROWS);
-  const tile = { COLUMNS: columns, COLUMNS_MANY: columns >= 4, COLUMNS_EDGE: m % columns !== 0 };
-  if (m > MATVEC_ROWS || choices.matvec === 'thread') {
-    const rows = scalar || columns >= 4 ? 1 : columns >= 2 ? 2 : 4;
-    const threads = n >= 32 * rows ? 32 : 8;
+  const plain = LAYOUTS[format].scaling === 'none';
+  if (many || choices.matvec === 'thread' || choices.matvec === 'broadcast') {
+    const columns = m <= 2 ? m : 4;
+    const rows = columns === 1 && !plain ? 4 : 2;
+    const lanes = Math.min(8, gpu.features.subgroupMinSize);
     return {
       shader: 'matvec_thread',
-      rowsPerGroup: threads * rows,
+      rowsPerGroup: THREADS * rows,
       columns,
-      definitions: { ...tile, ROWS: rows, WG: threads },
+      definitions: {
+        ROWS: rows,
+        COLUMNS: columns,
+        COLUMNS_EDGE: m % columns !== 0,
+        WG: THREADS,
+        BROADCAST: (many ? choices.matmul : choices.matvec) === 'broadcast' && lanes >= 4,
+        LANES: lanes,
+      },
     };
   }
-  const rows = columns >= 4 ? 2 : 4;
-  const blocks = Math.ceil(k / 32);
+  const columns = m <= 2 ? m : m <= 4 ? 4 : 8;
+  const rows = format === 'F32' ? 1 : columns > 2 || plain ? 2 : 4;
   return {
     shader: 'matvec_workgroup',
     rowsPerGroup: rows,
     columns,
     definitions: {
-      ...tile,
       ROWS: rows,
-      WG: blocks > 32 ? 64 : 32,
+      COLUMNS: columns,
+      COLUMNS_EDGE: m % columns !== 0,
+      WG: k > 1024 ? 64 : 32,
       SUBGROUPS: choices.matvec === 'subgroup' && gpu.features.subgroupMinSize > 0,
     },
   };
@@ -203,8 +221,7 @@ function launch(rec: Recorder, options: Launch): void {
   const k = x.cols;
   const m = x.rows;
   const isTensor = first.source instanceof Tensor;
-  const scalar = isTensor && k % 32 !== 0;
-  const kernel = chooseKernel(rec, m, Math.max(...weights.map((w) => w.rows)), k, scalar);
+  const kernel = chooseKernel(rec, m, k, first.format, isOdd(first, k));
   const many = kind === 'many' ? weights.length : 1;
   const groups = (kind === 'many' ? weights : [first]).map((w) => Math.ceil(w.rows / kernel.rowsPerGroup));
   const definitions: Definitions = {
@@ -212,10 +229,8 @@ function launch(rec: Recorder, options: Launch): void {
     SCALED: LAYOUTS[first.format].scaling,
     MANY: many,
     GATED: kind === 'gated',
-    X_SCALAR: k % 4 !== 0,
     TAIL: k % 32 !== 0,
     WEIGHT_TENSOR: isTensor,
-    WEIGHT_SCALAR: scalar,
     HAS_BIAS: bias !== undefined,
     RESIDUAL: residual ? combine : 'none',
     EPILOGUE: epilogue,
@@ -249,6 +264,7 @@ function launch(rec: Recorder, options: Launch): void {
       end1: groups[0] + (groups[1] ?? 0),
       cols: k,
       blocks: Math.ceil(k / 32),
+      w_stride: isTensor ? k : storedCols(first.format, k),
       m,
       y_column: yColumn,
       y_stride: y.cols,

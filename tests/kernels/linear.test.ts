@@ -26,8 +26,9 @@ const formats = Object.keys(LAYOUTS) as WeightFormat[];
 type Variant = [name: string, choices: Partial<KernelChoices>, tolerance: number];
 const variants: Variant[] = [
   ['thread', { matvec: 'thread', matmul: 'register' }, F32],
-  ['workgroup', { matvec: 'workgroup', matmul: 'workgroup' }, F32],
   // What the device lacks falls back to the plain kernel.
+  ['broadcast', { matvec: 'broadcast', matmul: 'broadcast' }, F32],
+  ['workgroup', { matvec: 'workgroup', matmul: 'workgroup' }, F32],
   ['subgroup and f16', { matvec: 'subgroup', matmul: 'workgroup', f16Products: true }, F16],
 ];
 
@@ -42,7 +43,13 @@ class Cases {
   }
 
   async run(choices: Partial<KernelChoices>, tolerance: number): Promise<void> {
-    await runOnce(gpu, (rec) => this.records.forEach((record) => record(rec)), choices);
+    await runOnce(
+      gpu,
+      (rec) => {
+        for (const record of this.records) record(rec);
+      },
+      choices,
+    );
     for (const { name, y, want } of this.checks)
       expectClose(name, await download(gpu, y), want, tolerance * peak(want));
   }
