@@ -85,10 +85,14 @@ export async function loadClip(loader: TensorLoader, config: ClipConfig): Promis
     expectShape(loader, `${name}.bias`, [width]);
     return { gain: await loader.vector(`${name}.weight`), shift: await loader.vector(`${name}.bias`) };
   };
+  const bias = async (names: readonly string[], size: number) => {
+    for (const name of names) expectShape(loader, name, [size / names.length]);
+    return loader.vector(names);
+  };
   expectShape(loader, names.patch, [width, 3, patchSize, patchSize]);
   expectShape(loader, names.position, [clipTokens(config), width]);
   const patch = await loader.weight(names.patch);
-  const classToken = await loader.vector(names.classToken);
+  const classToken = await bias([names.classToken], width);
   const position = await loader.vector(names.position);
   const lnPre = await norm(names.lnPre);
   const blocks: ClipBlock[] = [];
@@ -97,14 +101,14 @@ export async function loadClip(loader: TensorLoader, config: ClipConfig): Promis
     blocks.push({
       ln1: await norm(n.ln1),
       inProj: await matrix(n.inProj.weight, 3 * width, width),
-      inProjBias: await loader.vector(n.inProj.bias),
+      inProjBias: await bias(n.inProj.bias, 3 * width),
       outProj: await matrix([`${n.outProj}.weight`], width, width),
-      outProjBias: await loader.vector(`${n.outProj}.bias`),
+      outProjBias: await bias([`${n.outProj}.bias`], width),
       ln2: await norm(n.ln2),
       fc: await matrix([`${n.fc}.weight`], 4 * width, width),
-      fcBias: await loader.vector(`${n.fc}.bias`),
+      fcBias: await bias([`${n.fc}.bias`], 4 * width),
       proj: await matrix([`${n.proj}.weight`], width, 4 * width),
-      projBias: await loader.vector(`${n.proj}.bias`),
+      projBias: await bias([`${n.proj}.bias`], width),
     });
   }
   return { config, weights: { patch, classToken, position, lnPre, blocks } };

@@ -29,20 +29,33 @@ export class GoldenLoader implements TensorLoader {
   }
 
   async weight(name: string | readonly string[]): Promise<Weight> {
-    const [first] = [name].flat();
-    const [rows, ...rest] = this.shape(first);
+    const { data, shape } = await this.joined(name);
+    const [rows, ...rest] = shape;
     return weightFromArray(
       this.gpu,
-      first,
-      await this.values(first),
+      [name].flat()[0],
+      data,
       rows,
       rest.reduce((a, b) => a * b, 1),
     );
   }
 
   async vector(name: string | readonly string[]): Promise<Tensor> {
-    const [first] = [name].flat();
-    return upload(this.gpu, first, await this.values(first), this.shape(first), 'weights');
+    const { data, shape } = await this.joined(name);
+    return upload(this.gpu, [name].flat()[0], data, shape, 'weights');
+  }
+
+  private async joined(name: string | readonly string[]): Promise<{ data: Float32Array; shape: readonly number[] }> {
+    const names = [name].flat();
+    const parts = await Promise.all(names.map((n) => this.values(n)));
+    const data = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      data.set(part, at);
+      at += part.length;
+    }
+    const rows = names.reduce((n, part) => n + this.shape(part)[0], 0);
+    return { data, shape: [rows, ...this.shape(names[0]).slice(1)] };
   }
 
   private get(name: string): GoldenTensor {
