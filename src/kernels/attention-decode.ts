@@ -1,6 +1,6 @@
 import { gridOf, type Recorder } from '../gpu/plan';
 import type { Tensor } from '../gpu/tensor';
-import type { AttentionMask } from './attention';
+import { type AttentionMask, subgroupLanes } from './attention';
 import { type RowsOperand, viewOf } from './columns';
 import type { KvLayer } from './kv-cache';
 import type { RopeTable } from './rope';
@@ -26,8 +26,7 @@ export interface DecodeAttentionOptions {
 }
 
 /** Keys per split: see the sweep in tests/bench. */
-const SPLIT = { thread: 128, workgroup: 128, subgroup: 128 } as const;
-const THREADS = { thread: 8, workgroup: 64, subgroup: 64 } as const;
+const SPLIT = 128;
 
 /**
  * Decode: rotates q and k, stores k and v at key step.start and attends to keys 0 to step.start, in one launch; a second
@@ -50,9 +49,10 @@ export function decodeAttention(rec: Recorder, options: DecodeAttentionOptions):
   const choice = rec.choices.attention;
   const quads = Math.ceil(headDim / 4);
   const headsPerGroup = sharedHeads(heads / kvHeads, quads);
-  const split = Math.min(SPLIT[choice], Math.ceil(bucket / 8) * 8);
+  const split = Math.min(SPLIT, Math.ceil(bucket / 8) * 8);
   const splits = Math.ceil(bucket / split);
-  const threads = THREADS[choice];
+  const broadcast = choice === 'broadcast';
+  const threads = broadcast ? subgroupLanes(rec.gpu) : choice === 'thread' ? 8 : 64;
   const subgroups = choice === 'subgroup' && rec.gpu.features.subgroupMinSize > 0;
   const partials = rec.tensor(`${label} partials`, [heads, splits, (quads + 1) * 4]);
   const direct = splits === 1;
@@ -68,9 +68,11 @@ export function decodeAttention(rec: Recorder, options: DecodeAttentionOptions):
       WG: threads,
       HEADS: headsPerGroup,
       SPLIT: split,
-      PARTS: Math.max(1, Math.floor(threads / quads)),
+      PARTS: broadcast ? 1 : Math.max(1, Math.floor(threads / quads)),
       DIRECT: direct,
       SUBGROUPS: subgroups,
+      BROADCAST: broadcast,
+      ...(broadcast ? { LANES: threads } : {}),
     },
     reads: { q: q.tensor, ...(packed ? {} : { k: k.tensor, v: v.tensor }), positions, table: table.table, step },
     writes: { cache: cache.cache, ...(direct ? { y } : { partials }) },
@@ -78,6 +80,7 @@ export function decodeAttention(rec: Recorder, options: DecodeAttentionOptions):
       heads,
       kv_heads: kvHeads,
       capacity,
+      quads,
       q_column: q.column,
       k_column: k.column,
       v_column: v.column,

@@ -1,3 +1,4 @@
+import type { Gpu } from '../gpu/device';
 import type { Recorder } from '../gpu/plan';
 import type { Definitions } from '../gpu/shader';
 import type { Tensor } from '../gpu/tensor';
@@ -153,14 +154,31 @@ function recordRows(rec: Recorder, launch: RowsLaunch): void {
   }
 }
 
+/** Whether attention can run as `broadcast`: all subgroups have 4 or 8 lanes, as CPU adapters' do. */
+export function canBroadcast(gpu: Gpu): boolean {
+  const { subgroupMinSize, subgroupMaxSize } = gpu.features;
+  return subgroupMinSize === subgroupMaxSize && (subgroupMinSize === 4 || subgroupMinSize === 8);
+}
+
+/** Lanes of this device's subgroups. Throws where {@link canBroadcast} is false: the self-test never chooses it there. */
+export function subgroupLanes(gpu: Gpu): number {
+  if (!canBroadcast(gpu)) throw new Error('attention by broadcast wants subgroups of 4 or 8 lanes');
+  return gpu.features.subgroupMinSize;
+}
+
 /** The kernel of the recorder's choice, and how many rows one of its workgroups takes. */
 function rowsVariant(
   rec: Recorder,
   headDim: number,
 ): { shader: string; rowsPerGroup: number; definitions: Definitions } {
-  if (rec.choices.attention === 'thread') {
-    const rows = 8;
-    return { shader: 'attention_thread', rowsPerGroup: rows, definitions: { WG: rows, KEYS: 8 } };
+  const choice = rec.choices.attention;
+  if (choice === 'broadcast') {
+    const lanes = subgroupLanes(rec.gpu);
+    const definitions = { WG: lanes, KEYS: lanes, LANES: lanes, BROADCAST: true };
+    return { shader: 'attention_thread', rowsPerGroup: lanes, definitions };
+  }
+  if (choice === 'thread') {
+    return { shader: 'attention_thread', rowsPerGroup: 8, definitions: { WG: 8, KEYS: 4, BROADCAST: false } };
   }
   const [TX, TY] = [8, 8];
   const quads = Math.ceil(headDim / 4);
