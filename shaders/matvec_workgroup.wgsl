@@ -1,10 +1,11 @@
 // Linear layer, one workgroup per ROWS output rows: y[m, n] for COLUMNS rows of x at once.
 //
-// The WG threads walk the K axis side by side, a block of 32 each, so that a row's quants are read as consecutive 16-byte
-// words (94% of an RTX 5090's bandwidth against 76% by single words, as web-xpu-ops measured); ROWS rows share what was
-// read of x. Then the partial sums are added up: by subgroupAdd and one exchange between subgroups (SUBGROUPS), or by a
-// tree in workgroup memory. Right on real GPUs; on CPU adapters the barriers are dear and matvec_thread.wgsl wins.
-// Traffic: weights once per COLUMNS rows of x, x once per workgroup (cached), y once.
+// The WG threads walk the K axis side by side, four to a block of 32: thread j of the four takes columns 4j .. 4j + 3 and
+// 16 + 4j .. 16 + 4j + 3, one word of 4-bit quants, so that a row's quants and x are read as consecutive words (ggml's
+// division of labour); ROWS rows share what was read of x. Then the partial sums are added up: by subgroupAdd and one
+// exchange between subgroups (SUBGROUPS), or by a tree in workgroup memory. Right on real GPUs; on CPU adapters the
+// barriers are dear and matvec_thread.wgsl wins. Traffic: weights once per COLUMNS rows of x, x once per workgroup
+// (cached), y once.
 
 #if SUBGROUPS
 #enable subgroups
@@ -14,58 +15,36 @@
 const SUMS = ROWS * COLUMNS;
 var<workgroup> partials: array<f32, SUMS * WG>;
 
-// Adds block b of ROWS weight rows against COLUMNS rows of x to acc[row * COLUMNS + column]. The block is unpacked by
-// quarters, to integers; d (and the offset m, by the sum of x over the block) is applied once: w x = d sum(q x) + m sum(x).
-fn add_block(which: u32, g: ptr<function, array<u32, ROWS>>, b: u32, m0: u32, acc: ptr<function, array<f32, ROWS * COLUMNS>>) {
-  var blocks: array<Packed, ROWS>;
-  var s: array<f32, ROWS * COLUMNS>;
-#if SCALED == halves
-  var t: array<f32, ROWS * COLUMNS>;
-#endif
-  var sum_x: array<f32, COLUMNS>;
-  for (var r = 0u; r < ROWS; r++) {
-    blocks[r] = load(which, (*g)[r] + b);
-  }
-  for (var j = 0u; j < 4u; j++) {
-    var w_lo: array<vec4f, ROWS>;
-    var w_hi: array<vec4f, ROWS>;
-    for (var r = 0u; r < ROWS; r++) {
-      w_lo[r] = lo(blocks[r], j);
-      w_hi[r] = hi(blocks[r], j);
-    }
-    for (var c = 0u; c < COLUMNS; c++) {
+// Adds quarter j of block b of ROWS weight rows against COLUMNS rows of x to acc[row * COLUMNS + column]. The weights are
+// unpacked to integers; d (and the offset m, by the sum of x) is applied once per quarter: w x = d sum(q x) + m sum(x).
+fn add_quarter(which: u32, g: ptr<function, array<u32, ROWS>>, b: u32, j: u32, m0: u32, acc: ptr<function, array<f32, SUMS>>) {
+  var x_lo: array<vec4f, COLUMNS>;
+  var x_hi: array<vec4f, COLUMNS>;
+  for (var c = 0u; c < COLUMNS; c++) {
 #if COLUMNS_EDGE
-      let m = min(m0 + c, params.m - 1u);
+    let m = min(m0 + c, params.m - 1u);
 #else
-      let m = m0 + c;
+    let m = m0 + c;
 #endif
-      let x_lo = x4(m, b * 8u + j);
-      let x_hi = x4(m, b * 8u + 4u + j);
-#if SCALED == asymmetric
-      sum_x[c] += dot(x_lo + x_hi, vec4f(1.0));
-#endif
-      for (var r = 0u; r < ROWS; r++) {
-#if SCALED == halves
-        s[r * COLUMNS + c] += dot(w_lo[r], x_lo);
-        t[r * COLUMNS + c] += dot(w_hi[r], x_hi);
-#else
-        s[r * COLUMNS + c] += dot(w_lo[r], x_lo) + dot(w_hi[r], x_hi);
-#endif
-      }
-    }
+    x_lo[c] = x4(m, b * 8u + j);
+    x_hi[c] = x4(m, b * 8u + 4u + j);
   }
   for (var r = 0u; r < ROWS; r++) {
-    let a = affine(blocks[r]);
+    let p = load_quarter(which, (*g)[r] + b, j);
+    let a = affine(p);
+    let w_lo = lo(p, j);
+    let w_hi = hi(p, j);
     for (var c = 0u; c < COLUMNS; c++) {
-      let i = r * COLUMNS + c;
+      let low = dot(w_lo, x_lo[c]);
+      let high = dot(w_hi, x_hi[c]);
 #if SCALED == none
-      (*acc)[i] += s[i];
+      (*acc)[r * COLUMNS + c] += low + high;
 #elif SCALED == halves
-      (*acc)[i] += a.x * s[i] + a.y * t[i];
+      (*acc)[r * COLUMNS + c] += a.x * low + a.y * high;
 #elif SCALED == symmetric
-      (*acc)[i] += a.x * s[i];
+      (*acc)[r * COLUMNS + c] += a.x * (low + high);
 #else
-      (*acc)[i] += a.x * s[i] + a.y * sum_x[c];
+      (*acc)[r * COLUMNS + c] += a.x * (low + high) + a.y * dot(x_lo[c] + x_hi[c], vec4f(1.0));
 #endif
     }
   }
@@ -132,8 +111,8 @@ fn main(
     g[r] = (params.first_row + min(base + r, rows - 1u)) * params.blocks;
   }
   var acc: array<f32, SUMS>;
-  for (var b = thread; b < params.blocks; b += WG) {
-    add_block(place.which, &g, b, m0, &acc);
+  for (var u = thread; u < params.blocks * 4u; u += WG) {
+    add_quarter(place.which, &g, u >> 2u, u & 3u, m0, &acc);
   }
   add_up(&acc, thread, lane, lanes);
 #if GATED
@@ -143,8 +122,8 @@ fn main(
   }
   workgroupBarrier();
   var up: array<f32, SUMS>;
-  for (var b = thread; b < params.blocks; b += WG) {
-    add_block(1u, &g, b, m0, &up);
+  for (var u = thread; u < params.blocks * 4u; u += WG) {
+    add_quarter(1u, &g, u >> 2u, u & 3u, m0, &up);
   }
   add_up(&up, thread, lane, lanes);
 #endif

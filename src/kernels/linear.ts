@@ -200,7 +200,7 @@ function chooseKernel(rec: Recorder, m: number, k: number, format: WeightFormat,
     };
   }
   const columns = m <= 2 ? m : m <= 4 ? 4 : 8;
-  const rows = format === 'F32' ? 1 : columns > 2 || plain ? 2 : 4;
+  const rows = columns > 2 ? 2 : 4;
   return {
     shader: 'matvec_workgroup',
     rowsPerGroup: rows,
@@ -209,7 +209,7 @@ function chooseKernel(rec: Recorder, m: number, k: number, format: WeightFormat,
       ROWS: rows,
       COLUMNS: columns,
       COLUMNS_EDGE: m % columns !== 0,
-      WG: k > 1024 ? 64 : 32,
+      WG: k > 256 ? 64 : 32,
       SUBGROUPS: choices.matvec === 'subgroup' && gpu.features.subgroupMinSize > 0,
     },
   };

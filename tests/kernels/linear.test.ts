@@ -81,6 +81,11 @@ describe.each(variants)('%s', (_name, choices, tolerance) => {
       }
       await cases.run(choices, tolerance);
     });
+  });
+
+  // One format of each kind of scaling: what unpacks them is the same code as above.
+  describe.each<WeightFormat>(['Q4_0', 'Q4_K', 'Q6_K', 'F16'])('%s', (format) => {
+    const block = LAYOUTS[format].sourceCols;
 
     it('gated and shared launches', async () => {
       const k = 2 * block < 64 ? 68 : 2 * block;
@@ -126,22 +131,24 @@ describe.each(variants)('%s', (_name, choices, tolerance) => {
       silu: (v) => v / (1 + Math.exp(-v)),
       quick_gelu: (v) => v / (1 + Math.exp(-1.702 * v)),
     };
-    for (const m of [1, 5, 20]) {
+    for (const m of [1, 20]) {
       const x = noise(m * k, m);
       const xTensor = upload(gpu, 'x', [m, k], x);
       const residual = noise(m * n, m + 1);
       const r = upload(gpu, 'r', [m, n], residual);
       const plain = product(x, values, m, n, k).map((v, i) => v + bias[i % n]);
-      for (const epilogue of ['none', 'silu', 'quick_gelu'] as const) {
-        for (const combine of [undefined, 'add', 'multiply'] as const) {
-          const want = plain.map((v, i) => {
-            const a = activations[epilogue](v);
-            return combine === 'add' ? a + residual[i] : combine === 'multiply' ? a * residual[i] : a;
-          });
-          const y = blank(gpu, 'y', [m, n]);
-          const options = { x: xTensor, weight, y, bias: biasTensor, epilogue, residual: combine && r, combine };
-          cases.add(`${epilogue} ${combine} m${m}`, y, want, (rec) => linear(rec, { label: 'fused', ...options }));
-        }
+      for (const [epilogue, combine] of [
+        ['none', 'add'],
+        ['silu', 'multiply'],
+        ['quick_gelu', undefined],
+      ] as const) {
+        const want = plain.map((v, i) => {
+          const a = activations[epilogue](v);
+          return combine === 'add' ? a + residual[i] : combine === 'multiply' ? a * residual[i] : a;
+        });
+        const y = blank(gpu, 'y', [m, n]);
+        const options = { x: xTensor, weight, y, bias: biasTensor, epilogue, residual: combine && r, combine };
+        cases.add(`${epilogue} ${combine} m${m}`, y, want, (rec) => linear(rec, { label: 'fused', ...options }));
       }
       const wide = blank(gpu, 'wide', [m, 2 * n + 3]);
       const want = new Float64Array(m * (2 * n + 3)).fill(-777);
