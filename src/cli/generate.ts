@@ -22,6 +22,7 @@ export const GENERATE_USAGE = `lavin generate --model FILE.gguf|MANIFEST.json --
   [--force-tokens 1,2,3]    evaluate these ids instead of sampling; adds argmax and its log-probability per step
   [--position-mode trained|published]
   [--kv f16|f32] [--context N] [--without f16,subgroups,packed-dot,timestamps]
+  [--check-finite]          search every op's output for NaN and infinities, and name the op (slow)
   [--json]                  print one JSON object instead of the text`;
 
 const OPTIONS = {
@@ -42,6 +43,7 @@ const OPTIONS = {
   kv: { type: 'string', default: 'f16' },
   context: { type: 'string' },
   without: { type: 'string' },
+  'check-finite': { type: 'boolean' },
   json: { type: 'boolean' },
 } as const satisfies ParseArgsConfig['options'];
 
@@ -92,6 +94,7 @@ export async function generateCommand(args: string[]): Promise<number> {
     kvFormat,
     context: number('context'),
     mlpFromInput: positionMode === 'published',
+    checkFinite: values['check-finite'],
   });
   const loadMs = performance.now() - began;
 
@@ -129,6 +132,7 @@ export async function generateCommand(args: string[]): Promise<number> {
     positionMode,
     onToken: values.json ? undefined : (piece) => process.stdout.write(piece),
   });
+  await model.settled();
   if (!values.json) {
     process.stdout.write('\n');
     return 0;

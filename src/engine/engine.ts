@@ -32,24 +32,28 @@ class EngineError extends Error {
   }
 }
 
-/** The verbs the page speaks: one GPU, one model, one request at a time. Reopens a lost device by itself. */
+/**
+ * The verbs the page speaks: one GPU, one model, one request at a time. After a device loss the request at hand rejects
+ * with `lost`; the next one opens a new device and, for a chat, loads the same model again.
+ */
 export function createEngine(ports: EnginePorts): EngineWorkerApi {
   let gpu: Gpu | undefined;
-  let lost = false;
+  let opening: Promise<Gpu> | undefined;
   let model: Model | undefined;
+  /** What to load again after a device loss. */
   let source: ModelSource | undefined;
   let loading: AbortController | undefined;
   let answering: AbortController | undefined;
 
   async function openGpu(): Promise<Gpu> {
-    if (gpu && !lost) return gpu;
-    model = undefined;
-    const opened = await Gpu.open(ports.gpu);
-    gpu = opened;
-    lost = false;
-    opened.lost.then(() => {
-      if (gpu === opened) lost = true;
+    if (gpu && !gpu.loss) return gpu;
+    opening ??= Gpu.open(ports.gpu).finally(() => {
+      opening = undefined;
     });
+    const opened = await opening;
+    // Whatever stood on a lost device went with it.
+    if (gpu !== opened) model = undefined;
+    gpu = opened;
     return opened;
   }
 
@@ -58,7 +62,23 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
     loading?.abort(new EngineError('aborted', 'Another model was chosen.'));
     const controller = new AbortController();
     loading = controller;
-    const { signal } = controller;
+    source = undefined;
+    try {
+      const loaded = await build(from, controller.signal, onProgress);
+      source = from;
+      return await describe(loaded);
+    } catch (error) {
+      throw controller.signal.aborted ? controller.signal.reason : error;
+    } finally {
+      if (loading === controller) loading = undefined;
+    }
+  }
+
+  async function build(
+    from: ModelSource,
+    signal: AbortSignal,
+    onProgress?: (progress: LoadProgress) => void,
+  ): Promise<Model> {
     try {
       const device = await openGpu();
       model?.destroy();
@@ -68,20 +88,18 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
           ? await openBareGguf(new BlobSource(from.file), signal)
           : await openManifest(ports, from.url, signal);
       const loaded = await Model.load(device, files, { choices: DEFAULT_CHOICES, signal, onProgress });
+      if (signal.aborted) loaded.destroy();
       signal.throwIfAborted();
       model = loaded;
-      source = from;
-      return await describe(loaded);
+      return loaded;
     } catch (error) {
-      throw signal.aborted ? signal.reason : error;
-    } finally {
-      if (loading === controller) loading = undefined;
+      throw signal.aborted ? signal.reason : (gpu?.loss ?? error);
     }
   }
 
   /** The model to answer with; rebuilt on a new device if the old one was lost. */
-  async function currentModel(): Promise<Model> {
-    if (lost && source) await load(source);
+  async function currentModel(signal: AbortSignal): Promise<Model> {
+    if (source && (!model || gpu?.loss)) return build(source, signal);
     if (!model) throw new EngineError('unsupported', 'No model is loaded. Choose one first.');
     return model;
   }
@@ -92,7 +110,7 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
     answering = controller;
     const { signal } = controller;
     try {
-      const current = await currentModel();
+      const current = await currentModel(signal);
       const image = request.image && (await encodeImage(current, request.image, ports.decodeImage, signal));
       const modality = image ? 1 : 0;
       onEvent({ type: 'routing', modality: image ? 'image' : 'text', patches: image?.patches });
@@ -118,7 +136,7 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
       return { ...figures, tokens: records.length, contextUsed: result.promptTokens + records.length };
     } catch (error) {
       if (signal.aborted && error === signal.reason) return stoppedBeforeFirstToken();
-      throw error;
+      throw gpu?.loss ?? error;
     } finally {
       answering = undefined;
     }

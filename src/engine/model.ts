@@ -26,6 +26,8 @@ export interface ModelOptions {
   readonly context?: number;
   /** Route MLP adapters as the published inference code does. */
   readonly mlpFromInput?: boolean;
+  /** Debug mode: every op's output is searched for NaN and infinities; see {@link Model.settled}. Slow. */
+  readonly checkFinite?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
 }
@@ -51,6 +53,7 @@ export class Model {
     readonly routing: LlamaRouting | undefined,
     readonly vision: VisionEncoder | undefined,
     readonly parameters: number,
+    private readonly replayer: Replayer,
     private readonly free: (() => void)[],
   ) {}
 
@@ -63,6 +66,14 @@ export class Model {
       for (const release of free.reverse()) release();
       throw error;
     }
+  }
+
+  /**
+   * Waits for the debug mode's searches of the steps submitted so far; without it does nothing.
+   * @throws NonFiniteError naming the op that made the first NaN or infinity
+   */
+  async settled(): Promise<void> {
+    await this.replayer.settled();
   }
 
   destroy(): void {
@@ -79,12 +90,13 @@ type Parts = [
   LlamaRouting | undefined,
   VisionEncoder | undefined,
   number,
+  Replayer,
 ];
 
 async function build(
   gpu: Gpu,
   files: ModelFiles,
-  { choices, kvFormat = 'f16', context, mlpFromInput, signal, onProgress }: ModelOptions,
+  { choices, kvFormat = 'f16', context, mlpFromInput, checkFinite, signal, onProgress }: ModelOptions,
   free: (() => void)[],
   make: (...parts: Parts) => Model,
 ): Promise<Model> {
@@ -138,7 +150,7 @@ async function build(
   onProgress?.({ phase: 'compile', file: '', loadedBytes: totalBytes, totalBytes });
   const arena = new Arena(gpu);
   free.push(() => arena.destroy());
-  const replayer = new Replayer(gpu);
+  const replayer = new Replayer(gpu, { checkFinite });
   const routing = lavin.adapters && (await LlamaRouting.create(gpu, lavin, choices, arena, replayer, mlpFromInput));
   if (routing) free.push(() => routing.destroy());
   signal?.throwIfAborted();
@@ -160,6 +172,7 @@ async function build(
     routing,
     vision,
     opened.reduce((sum, f) => sum + parametersOf(f), 0),
+    replayer,
   );
 }
 

@@ -1,4 +1,4 @@
-import { type Gpu, GpuError } from '../gpu/device';
+import type { Gpu } from '../gpu/device';
 import type { Tensor } from '../gpu/tensor';
 import { RING_WORDS } from '../kernels/sampling';
 
@@ -32,6 +32,7 @@ export class TokenRing {
   private mapped = 0;
   private taken = 0;
   private failure: Error | undefined;
+  private readonly forgetLoss: () => void;
   /** Rejects the `next()` that is waiting. */
   private reject: ((reason: Error) => void) | undefined;
 
@@ -50,14 +51,7 @@ export class TokenRing {
     const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
     this.staging = Array.from({ length: depth }, () => gpu.createBuffer('staging', ENTRY_BYTES, usage, 'token'));
     this.maps = new Array(depth).fill(undefined);
-    gpu.lost.then((info) =>
-      this.fail(
-        new GpuError(
-          'lost',
-          `The graphics device was lost (${info.message || info.reason}). Reload the model to go on.`,
-        ),
-      ),
-    );
+    this.forgetLoss = gpu.onLost((error) => this.fail(error));
   }
 
   /** Steps whose records were not taken yet. */
@@ -115,7 +109,7 @@ export class TokenRing {
       });
     } catch (cause) {
       // A lost device fails the mapping first and says so a little later.
-      throw this.failure ?? (await this.lossOr(cause));
+      throw this.failure ?? (await this.gpu.explain(cause));
     } finally {
       this.reject = undefined;
     }
@@ -139,6 +133,7 @@ export class TokenRing {
 
   /** Frees the staging buffers; a waiting `next()` rejects. */
   dispose(): void {
+    this.forgetLoss();
     this.fail(new Error('the token ring was disposed'));
     for (const staging of this.staging.splice(0)) this.gpu.destroyBuffer(staging);
   }
@@ -157,10 +152,5 @@ export class TokenRing {
   private fail(reason: Error): void {
     this.failure ??= reason;
     this.reject?.(this.failure);
-  }
-
-  private async lossOr(cause: unknown): Promise<unknown> {
-    await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
-    return this.failure ?? cause;
   }
 }

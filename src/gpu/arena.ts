@@ -1,4 +1,5 @@
 import type { BufferRange, Gpu } from './device';
+import { GpuError } from './error';
 
 /** A transient tensor's need: bytes, and the first and last dispatch (inclusive) that touch it. */
 export interface Lifetime {
@@ -13,6 +14,9 @@ export interface Place {
 }
 
 const ALIGNMENT = 256;
+
+/** Bytes a lifetime takes in a chunk: at least one place, so that empty tensors do not lie on each other. */
+const placedBytes = (bytes: number) => Math.ceil(Math.max(bytes, 16) / ALIGNMENT) * ALIGNMENT;
 
 /**
  * Gives every lifetime a place such that two that overlap in time never overlap in memory. Greedy by size, best fit:
@@ -31,9 +35,9 @@ export function placeLifetimes(
   const chunkBytes = [...capacities];
   const inChunk: number[][] = capacities.map(() => []);
   for (const index of order) {
-    const need = Math.ceil(Math.max(lifetimes[index].bytes, 16) / ALIGNMENT) * ALIGNMENT;
+    const need = placedBytes(lifetimes[index].bytes);
     if (need > maxChunk)
-      throw new Error(`a transient tensor of ${need} bytes exceeds the largest binding, ${maxChunk} bytes`);
+      throw new GpuError('limit', `a transient tensor of ${need} bytes exceeds the largest binding, ${maxChunk} bytes`);
     for (let chunk = 0; ; chunk++) {
       if (chunk === inChunk.length) {
         inChunk.push([]);
@@ -63,7 +67,7 @@ function lowestGap(
     .filter((i) => lifetimes[i].first <= wanted.last && wanted.first <= lifetimes[i].last)
     .map((i) => ({
       from: places[i].offset,
-      to: places[i].offset + Math.ceil(lifetimes[i].bytes / ALIGNMENT) * ALIGNMENT,
+      to: places[i].offset + placedBytes(lifetimes[i].bytes),
     }))
     .sort((a, b) => a.from - b.from);
   let best: { offset: number; waste: number } | undefined;
@@ -86,6 +90,10 @@ export class Arena {
 
   constructor(private readonly gpu: Gpu) {}
 
+  /**
+   * A range per lifetime, in buffers that hold whatever was there before.
+   * @throws GpuError `limit` when one exceeds the device's largest binding
+   */
   place(lifetimes: readonly Lifetime[]): BufferRange[] {
     const capacities = this.chunks.map((chunk) => chunk.size);
     const { places, chunkBytes } = placeLifetimes(lifetimes, capacities, this.gpu.maxPartBytes);

@@ -1,19 +1,8 @@
+import { GpuError } from './error';
 import { Ledger, type Purpose } from './ledger';
 import { PipelineCache } from './pipeline';
 
-export type GpuErrorCode = 'no-webgpu' | 'no-adapter' | 'no-device' | 'lost' | 'out-of-memory' | 'validation' | 'limit';
-
-/** A failure of the GPU layer. `code` is stable; `message` says what happened and what to do next. */
-export class GpuError extends Error {
-  constructor(
-    readonly code: GpuErrorCode,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-    this.name = 'GpuError';
-  }
-}
+export { GpuError, type GpuErrorCode } from './error';
 
 /** What the device offers beyond WebGPU's core, as the kernels' selectors ask for it. */
 export interface GpuFeatures {
@@ -60,8 +49,11 @@ export interface BufferRange {
 export class Gpu {
   readonly ledger = new Ledger();
   readonly pipelines: PipelineCache;
+  /** Resolves when the device goes away; see {@link onLost} for the typed event. */
   readonly lost: Promise<GPUDeviceLostInfo>;
-  private isLost = false;
+  private lossError: GpuError | undefined;
+  private readonly lossListeners = new Set<(error: GpuError) => void>();
+  private uncaught: GpuError | undefined;
   private readonly purposes = new WeakMap<GPUBuffer, Purpose>();
 
   private constructor(
@@ -71,8 +63,17 @@ export class Gpu {
   ) {
     this.pipelines = new PipelineCache(device);
     this.lost = device.lost.then((info) => {
-      this.isLost = true;
+      this.lossError = new GpuError(
+        'lost',
+        `The graphics device was lost (${info.message || info.reason}). Reload the model to go on.`,
+      );
+      for (const listener of [...this.lossListeners]) listener(this.lossError);
+      this.lossListeners.clear();
       return info;
+    });
+    device.addEventListener('uncapturederror', (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.uncaught ??= typed(error, 'the last GPU work');
     });
   }
 
@@ -98,7 +99,7 @@ export class Gpu {
       f16: has('shader-f16') && !without.has('f16'),
       subgroupMinSize: subgroups ? (adapter.info.subgroupMinSize ?? 0) : 0,
       subgroupMaxSize: subgroups ? (adapter.info.subgroupMaxSize ?? 0) : 0,
-      packedDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product') && !without.has('packedDot'),
+      packedDot: !!gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') && !without.has('packedDot'),
       timestamps: has('timestamp-query') && !without.has('timestamps'),
     };
     const requiredFeatures: GPUFeatureName[] = [];
@@ -120,6 +121,54 @@ export class Gpu {
     }
   }
 
+  /** The loss, once it has happened. */
+  get loss(): GpuError | undefined {
+    return this.lossError;
+  }
+
+  /** Calls `listener` once, with a GpuError `lost`, when the device goes away or at once if it has. Returns its removal. */
+  onLost(listener: (error: GpuError) => void): () => void {
+    if (this.lossError) listener(this.lossError);
+    else this.lossListeners.add(listener);
+    return () => this.lossListeners.delete(listener);
+  }
+
+  /**
+   * Waits for `work` of this device.
+   * @throws GpuError `lost` as soon as the device goes away, whatever becomes of `work`
+   */
+  async orLost<T>(work: Promise<T>): Promise<T> {
+    let forget = () => {};
+    const loss = new Promise<never>((_, reject) => {
+      forget = this.onLost(reject);
+    });
+    try {
+      return await Promise.race([work, loss]);
+    } catch (cause) {
+      throw await this.explain(cause);
+    } finally {
+      forget();
+    }
+  }
+
+  /** The device's loss if that is behind a failure of GPU work, else `cause`: the failure comes first, the event later. */
+  async explain(cause: unknown): Promise<unknown> {
+    if (!this.lossError && !(cause instanceof GpuError)) {
+      await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, LOSS_GRACE_MS))]);
+    }
+    return this.lossError ?? cause;
+  }
+
+  /**
+   * Throws the first GPU error since the last call that no error scope caught: results after it mean nothing.
+   * @throws GpuError `validation` or `out-of-memory`
+   */
+  throwUncaught(): void {
+    const error = this.uncaught;
+    this.uncaught = undefined;
+    if (error) throw error;
+  }
+
   get limits(): GPUSupportedLimits {
     return this.device.limits;
   }
@@ -134,7 +183,7 @@ export class Gpu {
    * @throws GpuError `limit` when it exceeds the device's largest buffer, `lost` after device loss.
    */
   createBuffer(purpose: Purpose, bytes: number, usage?: GPUBufferUsageFlags, label: string = purpose): GPUBuffer {
-    if (this.isLost) throw new GpuError('lost', 'The graphics device was lost. Reload the model.');
+    if (this.lossError) throw this.lossError;
     const size = Math.max(16, Math.ceil(bytes / 16) * 16);
     if (size > this.limits.maxBufferSize) {
       throw new GpuError(
@@ -158,7 +207,11 @@ export class Gpu {
     buffer.destroy();
   }
 
-  /** Copies bytes of a buffer back to the CPU. For tests, tables and tools: the decode loop has its own ring. */
+  /**
+   * Copies bytes of a buffer back to the CPU; `range.offset` is a multiple of 4. For tests, tables and tools: the decode
+   * loop has its own ring.
+   * @throws GpuError `lost` when the device goes away
+   */
   async read(range: BufferRange): Promise<ArrayBuffer> {
     const size = Math.ceil(range.size / 4) * 4;
     const staging = this.createBuffer('staging', size, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ);
@@ -166,7 +219,7 @@ export class Gpu {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(range.buffer, range.offset, staging, 0, size);
       this.device.queue.submit([encoder.finish()]);
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.orLost(staging.mapAsync(GPUMapMode.READ));
       return staging.getMappedRange(0, size).slice(0, range.size);
     } finally {
       this.destroyBuffer(staging);
@@ -174,32 +227,42 @@ export class Gpu {
   }
 
   /**
-   * Runs `work` inside validation and out-of-memory error scopes.
-   * @throws GpuError `out-of-memory` or `validation` if the GPU reported one.
+   * Runs `work` inside validation and out-of-memory error scopes. Scopes are the device's, not the caller's: of two
+   * overlapping calls one may be told the other's error, so the engine makes them one at a time.
+   * @throws GpuError `out-of-memory` or `validation` if the GPU reported one, `lost` if it went away
    */
   async checked<T>(what: string, work: () => T | Promise<T>): Promise<T> {
     this.device.pushErrorScope('out-of-memory');
     this.device.pushErrorScope('validation');
-    let result: T;
+    let outcome: { value: T } | { error: unknown };
     try {
-      result = await work();
-    } finally {
-      const invalid = await this.device.popErrorScope();
-      const memory = await this.device.popErrorScope();
-      if (memory) {
-        // biome-ignore lint/correctness/noUnsafeFinally: the GPU's own error explains the failure better than what it caused
-        throw new GpuError(
-          'out-of-memory',
-          `Not enough GPU memory for ${what}. Close other tabs, or choose a smaller model or context.`,
-        );
-      }
-      // biome-ignore lint/correctness/noUnsafeFinally: as above
-      if (invalid) throw new GpuError('validation', `${what}: ${invalid.message}`);
+      outcome = { value: await work() };
+    } catch (error) {
+      outcome = { error };
     }
-    return result;
+    const scopes = [this.device.popErrorScope(), this.device.popErrorScope()];
+    const [invalid, memory] = await this.orLost(Promise.all(scopes));
+    // Lack of memory makes an invalid buffer, and that a validation error; both explain more than what `work` threw.
+    const reported = memory ?? invalid;
+    if (reported) throw typed(reported, what);
+    if ('error' in outcome) throw this.lossError ?? outcome.error;
+    return outcome.value;
   }
 
   destroy(): void {
     this.device.destroy();
   }
+}
+
+/** How long after a failure the event of a device loss that caused it may come. */
+const LOSS_GRACE_MS = 100;
+
+function typed(error: GPUError, what: string): GpuError {
+  if (typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError) {
+    return new GpuError(
+      'out-of-memory',
+      `Not enough GPU memory for ${what}. Close other tabs, or choose a smaller model or context.`,
+    );
+  }
+  return new GpuError('validation', `${what}: ${error.message}`);
 }

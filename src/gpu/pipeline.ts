@@ -1,3 +1,4 @@
+import { GpuError } from './error';
 import { assembleShader, type Definitions, type ShaderInterface, shaderInterface } from './shader';
 
 /** Everything that tells one compiled kernel from another. */
@@ -27,6 +28,7 @@ interface Module {
 export class PipelineCache {
   private readonly modules = new Map<string, Module>();
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
+  private readonly compiledNow = new Map<string, Pipeline>();
 
   constructor(private readonly device: GPUDevice) {}
 
@@ -55,21 +57,36 @@ export class PipelineCache {
     return pending;
   }
 
+  /** Compiles without letting others run meanwhile. For debug tools that cannot wait; models use {@link get}. */
+  getNow(key: PipelineKey): Pipeline {
+    const id = pipelineId(key);
+    let pipeline = this.compiledNow.get(id);
+    if (!pipeline) {
+      const { module, interface: shape, layout, pipelineLayout } = this.moduleFor(key);
+      pipeline = {
+        pipeline: this.device.createComputePipeline(descriptor(key, module, pipelineLayout)),
+        layout,
+        interface: shape,
+      };
+      this.compiledNow.set(id, pipeline);
+      this.pipelines.set(id, Promise.resolve(pipeline));
+    }
+    return pipeline;
+  }
+
   private async compile(key: PipelineKey): Promise<Pipeline> {
     const { module, interface: shape, layout, pipelineLayout } = this.moduleFor(key);
     try {
-      const pipeline = await this.device.createComputePipelineAsync({
-        label: key.shader,
-        layout: pipelineLayout,
-        compute: { module, entryPoint: key.entry ?? 'main', constants: { ...key.constants } },
-      });
+      const pipeline = await this.device.createComputePipelineAsync(descriptor(key, module, pipelineLayout));
       return { pipeline, layout, interface: shape };
     } catch (cause) {
       const info = await module.getCompilationInfo();
       const messages = info.messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`).join('\n');
-      throw new Error(`kernel ${pipelineId(key)} does not compile: ${(cause as Error).message}\n${messages}`, {
-        cause,
-      });
+      throw new GpuError(
+        'validation',
+        `kernel ${pipelineId(key)} does not compile: ${(cause as Error).message}\n${messages}`,
+        { cause },
+      );
     }
   }
 
@@ -98,6 +115,15 @@ export class PipelineCache {
     }
     return found;
   }
+}
+
+function descriptor(
+  key: PipelineKey,
+  module: GPUShaderModule,
+  layout: GPUPipelineLayout,
+): GPUComputePipelineDescriptor {
+  const compute = { module, entryPoint: key.entry ?? 'main', constants: { ...key.constants } };
+  return { label: key.shader, layout, compute };
 }
 
 /** A stable, readable identity of a kernel variant. */

@@ -1,7 +1,7 @@
 import type { Arena, Lifetime } from './arena';
 import { DEFAULT_CHOICES, type KernelChoices } from './choices';
 import type { BufferRange, Gpu } from './device';
-import type { PipelineKey } from './pipeline';
+import type { Pipeline, PipelineKey } from './pipeline';
 import { Tensor } from './tensor';
 
 /** One recorded kernel launch. Names in `reads`, `writes` and `params` are the WGSL's own variable and field names. */
@@ -23,8 +23,18 @@ export interface PlanStep {
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
   readonly work: number;
-  /** Where the f32 results lie: the debug mode looks there for NaN and Inf. */
-  readonly outputs: readonly { label: string; range: BufferRange }[];
+  /** Where the results lie: the debug mode looks there for NaN and Inf, the timer restores what is persistent. */
+  readonly outputs: readonly StepOutput[];
+}
+
+export interface StepOutput {
+  readonly label: string;
+  readonly dtype: Tensor['dtype'];
+  /** Exactly the tensor's bytes. */
+  readonly range: BufferRange;
+  readonly persistent: boolean;
+  /** A transient tensor's first write: its memory still holds what another tensor left there. */
+  readonly fresh: boolean;
 }
 
 /** A recorded step of a model: replaying it is encoding this list and nothing else. */
@@ -32,7 +42,10 @@ export interface Plan {
   readonly label: string;
   readonly steps: readonly PlanStep[];
   readonly work: number;
-  /** Place of a tensor bound by this plan; a transient one must have been kept by {@link Recorder.keep}. */
+  /**
+   * Place of a tensor bound by this plan.
+   * @throws Error for a transient one that was not kept by {@link Recorder.keep}: others may have overwritten it
+   */
   rangeOf(tensor: Tensor): BufferRange;
   destroy(): void;
 }
@@ -80,12 +93,27 @@ export class Recorder {
     return tensor;
   }
 
-  /** Compiles all pipelines in parallel, lays out the arena, makes bind groups. */
+  /**
+   * Compiles all pipelines in parallel, lays out the arena, makes bind groups.
+   * @throws Error naming the dispatch whose bindings, params or memory break a rule; GpuError `validation` for a kernel
+   *   that does not compile, `lost` when the device goes away
+   */
   async compile(arena: Arena): Promise<Plan> {
     const { gpu } = this;
-    const pipelines = await Promise.all(this.dispatches.map((d) => gpu.pipelines.get(d)));
+    const pipelines = await gpu.orLost(Promise.all(this.dispatches.map((d) => gpu.pipelines.get(d))));
     const ranges = this.placeTransients(arena);
     const params = new ParamPool(gpu, this.dispatches.length);
+    try {
+      return this.bind(pipelines, ranges, params);
+    } catch (error) {
+      params.destroy();
+      throw error;
+    }
+  }
+
+  private bind(pipelines: readonly Pipeline[], ranges: ReadonlyMap<Tensor, BufferRange>, params: ParamPool): Plan {
+    const { gpu } = this;
+    const written = new Set<Tensor>();
     const rangeOf = (tensor: Tensor | BufferRange): BufferRange => {
       if (!(tensor instanceof Tensor)) return tensor;
       const range = tensor.range ?? ranges.get(tensor);
@@ -117,9 +145,13 @@ export class Recorder {
         bindGroup: gpu.device.createBindGroup({ label: dispatch.label, layout, entries }),
         workgroups: [x, y, z],
         work: dispatch.work ?? x * y * z * 256,
-        outputs: Object.values(dispatch.writes)
-          .filter((t) => t.dtype === 'f32')
-          .map((t) => ({ label: t.label, range: { ...rangeOf(t), size: t.bytes } })),
+        outputs: Object.values(dispatch.writes).map((tensor) => {
+          const persistent = tensor.range !== undefined;
+          const fresh = !persistent && !written.has(tensor);
+          written.add(tensor);
+          const { label, dtype } = tensor;
+          return { label, dtype, range: { ...rangeOf(tensor), size: tensor.bytes }, persistent, fresh };
+        }),
       };
     });
     params.upload();
@@ -127,7 +159,12 @@ export class Recorder {
       label: this.label,
       steps,
       work: steps.reduce((sum, step) => sum + step.work, 0),
-      rangeOf: (tensor) => ({ ...rangeOf(tensor), size: tensor.bytes }),
+      rangeOf: (tensor) => {
+        if (!tensor.range && !this.kept.has(tensor)) {
+          throw new Error(`plan ${this.label} did not keep ${tensor.label}: its memory serves others too`);
+        }
+        return { ...rangeOf(tensor), size: tensor.bytes };
+      },
       destroy: () => params.destroy(),
     };
   }
@@ -181,6 +218,9 @@ function assertNoAliasing(
   for (const { name, kind } of all) {
     if (kind === 'read' && name in dispatch.writes)
       throw new Error(`${dispatch.label}: writes "${name}", which the shader declares read`);
+    const [read, write] = [dispatch.reads[name], dispatch.writes[name]];
+    if (read && write && read !== write)
+      throw new Error(`${dispatch.label}: reads and writes two tensors as "${name}"`);
   }
   for (let i = 0; i < all.length; i++) {
     for (let j = i + 1; j < all.length; j++) {
@@ -217,6 +257,8 @@ class ParamPool {
     fields.forEach(({ name, type }, i) => {
       const value = dispatch.params?.[name];
       if (value === undefined) throw new Error(`${dispatch.label}: ${dispatch.shader}.wgsl wants parameter "${name}"`);
+      if (type !== 'f32' && !(Number.isInteger(value) && (type === 'i32' || value >= 0)))
+        throw new Error(`${dispatch.label}: parameter "${name}" is ${value}, the shader wants ${type}`);
       if (type === 'f32') view.setFloat32(i * 4, value, true);
       else if (type === 'u32') view.setUint32(i * 4, value, true);
       else view.setInt32(i * 4, value, true);

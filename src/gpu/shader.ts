@@ -16,90 +16,131 @@
 export type Definition = number | string | boolean;
 export type Definitions = Readonly<Record<string, Definition>>;
 
-const files = import.meta.glob('/shaders/*.wgsl', { query: '?raw', import: 'default', eager: true }) as Record<
-  string,
-  string
->;
+/** WGSL by file name. */
+export type ShaderFiles = Readonly<Record<string, string>>;
 
-/** Names of all WGSL files, without folder or extension. */
-export function shaderNames(): string[] {
-  return Object.keys(files).map((path) => path.slice('/shaders/'.length, -'.wgsl'.length));
+const paths = import.meta.glob('/shaders/*.wgsl', { query: '?raw', import: 'default', eager: true });
+const FILES = Object.fromEntries(
+  Object.entries(paths).map(([path, text]) => [path.slice('/shaders/'.length), text as string]),
+);
+
+/** The WGSL files of `shaders/`. */
+export function shaderFiles(): ShaderFiles {
+  return FILES;
 }
 
 const TYPE_NAME = /^(f16|f32|u32|i32|vec[234](<.+>|[fuhi])|array<.+>)$/;
 
-/** The assembled WGSL of `shaders/<name>.wgsl`. Throws an Error that names file and line on a bad directive. */
-export function assembleShader(name: string, definitions: Definitions = {}): string {
+/**
+ * The assembled WGSL of `<name>.wgsl`. `included`, if given, receives the names of all files it was made of.
+ * @throws Error that names file and line of a bad directive
+ */
+export function assembleShader(
+  name: string,
+  definitions: Definitions = {},
+  { files = FILES, included = new Set() }: { files?: ShaderFiles; included?: Set<string> } = {},
+): string {
   const enables = new Set<string>();
-  const included = new Set<string>();
-  const body = expand(`${name}.wgsl`, definitions, included, enables);
+  if (!Object.hasOwn(files, `${name}.wgsl`)) throw new Error(`shader file ${name}.wgsl does not exist in shaders/`);
+  const body = new Expansion(files, definitions, included, enables).expand(`${name}.wgsl`);
   const header: string[] = [];
   for (const [key, value] of Object.entries(definitions)) {
+    if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`${name}.wgsl: ${key} is ${value}`);
     if (typeof value === 'number') header.push(`const ${key} = ${value};`);
     else if (typeof value === 'string' && TYPE_NAME.test(value)) header.push(`alias ${key} = ${value};`);
   }
   return [...[...enables].map((e) => `enable ${e};`), ...header, body].join('\n');
 }
 
-function expand(file: string, definitions: Definitions, included: Set<string>, enables: Set<string>): string {
-  const source = files[`/shaders/${file}`];
-  if (source === undefined) throw new Error(`shader file ${file} does not exist in shaders/`);
-  included.add(file);
-  const out: string[] = [];
-  /** Open #if blocks: is this branch live, and has any branch of this block been live. */
-  const blocks: { live: boolean; taken: boolean; parent: boolean }[] = [];
-  const isLive = () => blocks.length === 0 || blocks[blocks.length - 1].live;
+/** An open #if. */
+interface Block {
+  readonly line: number;
+  /** The lines around the block are live. */
+  readonly parent: boolean;
+  /** The present branch is live. */
+  live: boolean;
+  /** Some branch of the block has been live. */
+  taken: boolean;
+  /** #else was met. */
+  closed: boolean;
+}
 
-  source.split('\n').forEach((line, index) => {
-    const directive = /^\s*#(\w+)\s*(.*?)\s*(?:\/\/.*)?$/.exec(line);
-    if (!directive) {
-      if (isLive()) out.push(line);
-      return;
-    }
-    const fail = (why: string): never => {
-      throw new Error(`${file}:${index + 1}: ${why}`);
-    };
-    const [, word, rest] = directive;
-    const top = blocks[blocks.length - 1];
+class Expansion {
+  constructor(
+    private readonly files: ShaderFiles,
+    private readonly definitions: Definitions,
+    private readonly included: Set<string>,
+    private readonly enables: Set<string>,
+  ) {}
+
+  expand(file: string): string {
+    this.included.add(file);
+    const out: string[] = [];
+    const blocks: Block[] = [];
+    this.files[file].split('\n').forEach((line, index) => {
+      const directive = /^\s*#(\w+)\s*(.*?)\s*(?:\/\/.*)?$/.exec(line);
+      const live = blocks.at(-1)?.live ?? true;
+      if (!directive) {
+        if (live) out.push(line);
+        return;
+      }
+      try {
+        const text = this.direct(directive[1], directive[2], blocks, index + 1);
+        if (text !== undefined) out.push(text);
+      } catch (cause) {
+        // What went wrong inside an included file names its own place already.
+        if (cause instanceof PlacedError) throw cause;
+        throw new PlacedError(`${file}:${index + 1}: ${(cause as Error).message}`);
+      }
+    });
+    const open = blocks.at(-1);
+    if (open) throw new PlacedError(`${file}:${open.line}: #if without #endif`);
+    return out.join('\n');
+  }
+
+  /** Obeys one directive; returns text to insert. */
+  private direct(word: string, rest: string, blocks: Block[], line: number): string | undefined {
+    const top = blocks.at(-1);
+    const live = top?.live ?? true;
     switch (word) {
       case 'if': {
-        const parent = isLive();
-        const live = parent && evaluate(rest, definitions);
-        blocks.push({ live, taken: live, parent });
-        break;
+        const holds = live && evaluate(rest, this.definitions);
+        blocks.push({ line, parent: live, live: holds, taken: holds, closed: false });
+        return;
       }
       case 'elif':
-        if (!top) return fail('#elif without #if');
-        top.live = top.parent && !top.taken && evaluate(rest, definitions);
-        top.taken ||= top.live;
-        break;
       case 'else':
-        if (!top) return fail('#else without #if');
-        top.live = top.parent && !top.taken;
-        top.taken = true;
-        break;
+        if (!top) throw new Error(`#${word} without #if`);
+        if (top.closed) throw new Error(`#${word} after #else`);
+        top.live = top.parent && !top.taken && (word === 'else' || evaluate(rest, this.definitions));
+        top.taken ||= top.live;
+        top.closed = word === 'else';
+        return;
       case 'endif':
-        if (!top) return fail('#endif without #if');
+        if (!top) throw new Error('#endif without #if');
         blocks.pop();
-        break;
+        return;
       case 'enable':
-        if (isLive()) enables.add(rest);
-        break;
-      case 'include': {
-        if (!isLive()) break;
-        const quoted = /^"(.+)"$/.exec(rest);
-        if (!quoted) return fail('#include needs a quoted file name');
-        const target = quoted[1].replace(/\$\{(\w+)\}/g, (_, key: string) => String(definitions[key] ?? ''));
-        if (!included.has(target)) out.push(expand(target, definitions, included, enables));
-        break;
-      }
+        if (live) this.enables.add(rest);
+        return;
+      case 'include':
+        return live ? this.include(rest) : undefined;
       default:
-        fail(`unknown directive #${word}`);
+        throw new Error(`unknown directive #${word}`);
     }
-  });
-  if (blocks.length > 0) throw new Error(`${file}: #if without #endif`);
-  return out.join('\n');
+  }
+
+  private include(rest: string): string | undefined {
+    const quoted = /^"(.+)"$/.exec(rest);
+    if (!quoted) throw new Error('#include needs a quoted file name');
+    const target = quoted[1].replace(/\$\{(\w+)\}/g, (_, key: string) => String(this.definitions[key] ?? ''));
+    if (!Object.hasOwn(this.files, target)) throw new Error(`shader file ${target} does not exist in shaders/`);
+    return this.included.has(target) ? undefined : this.expand(target);
+  }
 }
+
+/** An Error whose message begins with file and line. */
+class PlacedError extends Error {}
 
 function evaluate(expression: string, definitions: Definitions): boolean {
   return expression
@@ -114,7 +155,7 @@ function evaluateFactor(factor: string, definitions: Definitions): boolean {
     return (String(definitions[name] ?? '') === value) === (operator === '==');
   }
   const plain = /^(!?)(\w+)$/.exec(factor);
-  if (!plain) throw new Error(`cannot read shader condition "${factor}"`);
+  if (!plain) throw new Error(`cannot read the condition "${factor}"`);
   return Boolean(definitions[plain[2]]) !== (plain[1] === '!');
 }
 
