@@ -1,0 +1,106 @@
+import type { Gpu } from '../../../src/gpu/device';
+import type { Plan } from '../../../src/gpu/plan';
+import { encodeSteps } from '../../../src/gpu/replay';
+import type { Precision } from './host';
+
+/** One way of doing a case's work. */
+export interface Contender {
+  readonly who: string;
+  readonly ours: boolean;
+  readonly precision?: Precision;
+  /** Everything that is not timed. The returned function does the work once and gives its times in ms. */
+  make(): Promise<Runner>;
+}
+
+export interface Runner {
+  readonly note?: string;
+  run(): Promise<readonly number[]>;
+  dispose?(): Promise<void> | void;
+}
+
+export interface Outcome {
+  readonly who: string;
+  readonly ours: boolean;
+  readonly precision: Precision;
+  /** [round][figure] */
+  readonly rounds: (readonly number[])[];
+  note?: string;
+  failed?: string;
+}
+
+/** A contender stops early once it has used this much, so that a very slow peer does not take the whole run. */
+const BUDGET_MS = 60_000;
+
+/**
+ * Measures contenders alternately: one warm-up each, then `rounds` rounds in which each runs once, every second round in
+ * reverse. A contender that fails keeps its message and drops out.
+ */
+export async function alternate(contenders: readonly Contender[], rounds: number): Promise<Outcome[]> {
+  const entries: { outcome: Outcome; runner?: Runner; spent: number }[] = [];
+  const attempt = async (entry: (typeof entries)[number], work: () => Promise<void>) => {
+    const began = performance.now();
+    try {
+      await work();
+    } catch (error) {
+      entry.outcome.failed = error instanceof Error ? error.message : String(error);
+    }
+    entry.spent += performance.now() - began;
+  };
+  for (const { who, ours, precision = 'f32', make } of contenders) {
+    const entry: (typeof entries)[number] = { outcome: { who, ours, precision, rounds: [] }, spent: 0 };
+    entries.push(entry);
+    await attempt(entry, async () => {
+      entry.runner = await make();
+      await entry.runner.run();
+    });
+    entry.spent = 0;
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const entry of round % 2 === 0 ? entries : [...entries].reverse()) {
+      const { outcome, runner } = entry;
+      if (!runner || outcome.failed || (round > 0 && entry.spent > BUDGET_MS)) continue;
+      await attempt(entry, async () => {
+        outcome.rounds.push(await runner.run());
+      });
+    }
+  }
+  for (const { outcome, runner } of entries) {
+    outcome.note = runner?.note;
+    await runner?.dispose?.();
+  }
+  return entries.map(({ outcome }) => outcome);
+}
+
+/** Milliseconds of one replay of a plan, from `repetitions` of them in one submit, until the GPU is done. */
+export async function timePlan(gpu: Gpu, plan: Plan, repetitions: number): Promise<number> {
+  const { queue } = gpu.device;
+  await queue.onSubmittedWorkDone();
+  const began = performance.now();
+  const encoder = gpu.device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  for (let i = 0; i < repetitions; i++) encodeSteps(pass, plan.steps);
+  pass.end();
+  queue.submit([encoder.finish()]);
+  await gpu.orLost(queue.onSubmittedWorkDone());
+  return (performance.now() - began) / repetitions;
+}
+
+/** Repetitions that take about 100 ms together, 2 to 64, for work that takes `ms` once. */
+export function repetitionsFor(ms: number): number {
+  return Math.max(2, Math.min(64, Math.round(100 / ms)));
+}
+
+/** A runner over {@link timePlan} that finds its own number of repetitions in the warm-up. */
+export function planRunner(gpu: Gpu, plan: Plan): Runner {
+  let repetitions = 0;
+  return {
+    async run() {
+      if (repetitions === 0) {
+        await timePlan(gpu, plan, 1);
+        repetitions = repetitionsFor(await timePlan(gpu, plan, 2));
+      }
+      return [await timePlan(gpu, plan, repetitions)];
+    },
+    dispose: () => plan.destroy(),
+  };
+}
