@@ -43,11 +43,14 @@ export type ModelSource =
   | { readonly kind: 'file'; readonly file: File };
 
 export interface LoadProgress {
+  /** `compile`: kernels are built and run once, so that the first answer waits for none. */
   readonly phase: 'download' | 'compile' | 'ready';
   /** File now read. */
   readonly file: string;
   readonly loadedBytes: number;
   readonly totalBytes: number;
+  /** In phase `compile`: share of recording and first runs that is done, 0 to 1. */
+  readonly prepared?: number;
 }
 
 /** What the router decides for a text-only prompt and for one with a picture: constant until the adapters change. */

@@ -147,20 +147,29 @@ async function build(
   }
   signal?.throwIfAborted();
 
-  onProgress?.({ phase: 'compile', file: '', loadedBytes: totalBytes, totalBytes });
+  const prepared = (share: number) => {
+    signal?.throwIfAborted();
+    onProgress?.({ phase: 'compile', file: '', loadedBytes: totalBytes, totalBytes, prepared: share });
+  };
+  prepared(0);
   const arena = new Arena(gpu);
   free.push(() => arena.destroy());
   const replayer = new Replayer(gpu, { checkFinite });
   const routing = lavin.adapters && (await LlamaRouting.create(gpu, lavin, choices, arena, replayer, mlpFromInput));
   if (routing) free.push(() => routing.destroy());
-  signal?.throwIfAborted();
+  prepared(0.25);
   const decoder = await Decoder.create(gpu, lavin, routing?.merged, { capacity, kvFormat, choices }, arena, replayer);
   free.push(() => decoder.destroy());
   const ring = new TokenRing(gpu, decoder.ring);
   free.push(() => ring.dispose());
+  prepared(0.35);
+  await decoder.warmUp({ signal, onProgress: (share) => prepared(0.35 + 0.4 * share) });
   const vision =
     decoder.imageTokens && (await VisionEncoder.create(gpu, lavin, decoder.imageTokens, choices, arena, replayer));
-  if (vision) free.push(() => vision.destroy());
+  if (vision) {
+    free.push(() => vision.destroy());
+    await vision.warmUp({ signal, onProgress: (share) => prepared(0.75 + 0.25 * share) });
+  }
   signal?.throwIfAborted();
   onProgress?.({ phase: 'ready', file: '', loadedBytes: totalBytes, totalBytes });
   return make(

@@ -2,7 +2,7 @@ import type { Arena } from '../gpu/arena';
 import type { KernelChoices } from '../gpu/choices';
 import type { Gpu } from '../gpu/device';
 import { type Plan, Recorder } from '../gpu/plan';
-import type { Replayer } from '../gpu/replay';
+import type { Replayer, ReplayOptions } from '../gpu/replay';
 import { Tensor } from '../gpu/tensor';
 import { clipTokens } from '../models/clip';
 import { encodeImages, type Lavin } from '../models/lavin';
@@ -69,6 +69,11 @@ export class VisionEncoder {
       tokens,
       grid: Math.round(Math.sqrt(tokens - 1)),
     });
+  }
+
+  /** Runs the plan once on whatever pixels there are: drivers finish compiling a kernel at its first launch. */
+  async warmUp(options: ReplayOptions): Promise<void> {
+    await this.replayer.run(this.plan, options);
   }
 
   /** Encodes pixels [3, S, S], normalised; the image tokens stay on the GPU. */

@@ -106,6 +106,20 @@ export class Decoder {
     return decoder;
   }
 
+  /**
+   * Runs every kernel once: drivers finish compiling a kernel at its first launch, and the first answer should not wait
+   * for that. To be called before the cache holds anything: decode writes key 0. The larger prefills share the smallest
+   * one's kernels.
+   */
+  async warmUp({ signal, onProgress }: ReplayOptions = {}): Promise<void> {
+    const plans = [this.decodePlan, this.plans.get(BUCKETS[1])!, this.headPlan];
+    for (const [i, plan] of plans.entries()) {
+      writeStep(this.gpu, this.step, { rows: 1, start: 0 });
+      const share = (done: number) => onProgress?.((i + done) / plans.length);
+      await this.replayer.run(plan, { signal, onProgress: share });
+    }
+  }
+
   /** Dispatches of one decoded token. */
   get dispatchesPerToken(): number {
     return this.decodePlan.steps.length;

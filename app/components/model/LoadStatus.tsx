@@ -10,13 +10,14 @@ export function LoadStatus({ engine, onCancel }: LoadStatusProps) {
   const { progress, choice } = engine;
   const total = progress?.totalBytes ?? 0;
   const downloading = progress?.phase === 'download' && total > 0;
+  const preparing = progress?.phase === 'compile' && progress.prepared !== undefined;
   return (
     <div className="status load">
       <span className="load-words number">{downloading ? downloadWords(engine) : phaseWords(engine)}</span>
       <progress
         aria-label={`Loading ${choice.title}`}
-        max={downloading ? total : undefined}
-        value={downloading ? progress.loadedBytes : undefined}
+        max={downloading ? total : preparing ? 1 : undefined}
+        value={downloading ? progress.loadedBytes : preparing ? progress.prepared : undefined}
       />
       <button type="button" className="quiet" onClick={onCancel}>
         Cancel<span className="hidden"> loading {choice.title}</span>
@@ -27,7 +28,9 @@ export function LoadStatus({ engine, onCancel }: LoadStatusProps) {
 
 function phaseWords({ progress, choice }: LoadStatusProps['engine']): string {
   if (!progress) return 'Opening the GPU…';
-  return `${progress.phase === 'download' ? 'Loading' : 'Preparing'} ${choice.title}…`;
+  const { phase, prepared } = progress;
+  const share = phase === 'compile' && prepared !== undefined ? ` ${Math.round(prepared * 100)} %` : '';
+  return `${phase === 'download' ? 'Loading' : 'Preparing'} ${choice.title}…${share}`;
 }
 
 function downloadWords({ progress, speed }: LoadStatusProps['engine']): string {
