@@ -32,16 +32,27 @@ fn load_quarter(which: u32, g: u32, j: u32) -> Packed {
   return packed(which, g, vec4u(word(which, g * 4u + j)));
 }
 
+// Four weights as int8, times 1 / BYTE_UNIT: for dot4I8Packed.
+const BYTE_UNIT = 1.0 / 8.0;
+
+fn lo_bytes(p: Packed, j: u32) -> u32 {
+  return ((p.q[j] << 3u) & 0x78787878u) | ((p.high << (7u - j)) & 0x80808080u);
+}
+
+fn hi_bytes(p: Packed, j: u32) -> u32 {
+  return ((p.q[j] >> 1u) & 0x78787878u) | ((p.high << (3u - j)) & 0x80808080u);
+}
+
 fn five(bytes: u32) -> vec4f {
   return vec4f(bitcast<vec4i>(vec4u(bytes) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(27u));
 }
 
 fn lo(p: Packed, j: u32) -> vec4f {
-  return five(((p.q[j] << 3u) & 0x78787878u) | ((p.high << (7u - j)) & 0x80808080u));
+  return five(lo_bytes(p, j));
 }
 
 fn hi(p: Packed, j: u32) -> vec4f {
-  return five(((p.q[j] >> 1u) & 0x78787878u) | ((p.high << (3u - j)) & 0x80808080u));
+  return five(hi_bytes(p, j));
 }
 
 fn affine(p: Packed) -> vec2f {

@@ -35,16 +35,27 @@ fn load_quarter(which: u32, g: u32, j: u32) -> Packed {
   return packed(which, g, vec4u(word(which, g * 4u + j)));
 }
 
+// Four weights as int8, times 1 / BYTE_UNIT: for dot4I8Packed.
+const BYTE_UNIT = 1.0;
+
+fn lo_bytes(p: Packed, j: u32) -> u32 {
+  return (p.q[j] & 0x0f0f0f0fu) | (((p.high >> j) & 0x01010101u) << 4u);
+}
+
+fn hi_bytes(p: Packed, j: u32) -> u32 {
+  return ((p.q[j] >> 4u) & 0x0f0f0f0fu) | (((p.high >> (j + 4u)) & 0x01010101u) << 4u);
+}
+
 fn five(bytes: u32) -> vec4f {
   return vec4f(bitcast<vec4i>((vec4u(bytes) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(31u)));
 }
 
 fn lo(p: Packed, j: u32) -> vec4f {
-  return five((p.q[j] & 0x0f0f0f0fu) | (((p.high >> j) & 0x01010101u) << 4u));
+  return five(lo_bytes(p, j));
 }
 
 fn hi(p: Packed, j: u32) -> vec4f {
-  return five(((p.q[j] >> 4u) & 0x0f0f0f0fu) | (((p.high >> (j + 4u)) & 0x01010101u) << 4u));
+  return five(hi_bytes(p, j));
 }
 
 fn affine(p: Packed) -> vec2f {

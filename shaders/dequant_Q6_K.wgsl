@@ -38,16 +38,27 @@ fn load_quarter(which: u32, g: u32, j: u32) -> Packed {
   return packed(which, g, vec4u(word(which, g * 4u + j)));
 }
 
+// Four weights as int8, times 1 / BYTE_UNIT: for dot4I8Packed.
+const BYTE_UNIT = 1.0 / 4.0;
+
+fn lo_bytes(p: Packed, j: u32) -> u32 {
+  return ((p.q[j] << 2u) & 0x3c3c3c3cu) | ((p.high[j >> 1u] << (6u - 4u * (j & 1u))) & 0xc0c0c0c0u);
+}
+
+fn hi_bytes(p: Packed, j: u32) -> u32 {
+  return ((p.q[j] >> 2u) & 0x3c3c3c3cu) | (((p.high[j >> 1u] >> (4u * (j & 1u))) << 4u) & 0xc0c0c0c0u);
+}
+
 fn six(bytes: u32) -> vec4f {
   return vec4f(bitcast<vec4i>(vec4u(bytes) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(26u));
 }
 
 fn lo(p: Packed, j: u32) -> vec4f {
-  return six(((p.q[j] << 2u) & 0x3c3c3c3cu) | ((p.high[j >> 1u] << (6u - 4u * (j & 1u))) & 0xc0c0c0c0u));
+  return six(lo_bytes(p, j));
 }
 
 fn hi(p: Packed, j: u32) -> vec4f {
-  return six(((p.q[j] >> 2u) & 0x3c3c3c3cu) | (((p.high[j >> 1u] >> (4u * (j & 1u))) << 4u) & 0xc0c0c0c0u));
+  return six(hi_bytes(p, j));
 }
 
 fn affine(p: Packed) -> vec2f {

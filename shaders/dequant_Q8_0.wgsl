@@ -28,6 +28,17 @@ fn bytes(w: u32) -> vec4f {
   return vec4f(bitcast<vec4i>(vec4u(w) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u));
 }
 
+// Four weights as int8, times 1 / BYTE_UNIT: for dot4I8Packed.
+const BYTE_UNIT = 1.0;
+
+fn lo_bytes(p: Packed, j: u32) -> u32 {
+  return p.a[j];
+}
+
+fn hi_bytes(p: Packed, j: u32) -> u32 {
+  return p.b[j];
+}
+
 fn lo(p: Packed, j: u32) -> vec4f {
   return bytes(p.a[j]);
 }

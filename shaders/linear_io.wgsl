@@ -6,7 +6,8 @@
 // Rows of w are counted in blocks g of 32 columns: row n begins at block n * params.blocks. Up to three weights of one
 // format (MANY) lie end to end over the grid, each with its own workgroups and its own output. Activations are bound read_write because the arena's buffers are both read and written (src/gpu/plan.ts).
 //
-// Definitions: FORMAT and SCALED (dequant_<format>.wgsl), MANY (1 to 3), GATED, ODD (linear_odd.wgsl), TAIL (K no
+// Definitions: FORMAT and SCALED (dequant_<format>.wgsl), MANY (1 to 3), GATED, ODD (linear_odd.wgsl), INT8 (x as
+// quantize_q8.wgsl leaves it), TAIL (K no
 // multiple of 32), WEIGHT_TENSOR, HAS_BIAS, RESIDUAL (none, add, multiply), EPILOGUE (none, quick_gelu, silu).
 
 struct Params {
@@ -36,6 +37,8 @@ struct Params {
 
 #if ODD
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
+#elif INT8
+@group(0) @binding(0) var<storage, read_write> x: array<u32>;
 #else
 @group(0) @binding(0) var<storage, read_write> x: array<vec4f>;
 #endif
@@ -67,7 +70,7 @@ struct Params {
 @group(0) @binding(9) var<storage, read_write> y2: array<f32>;
 #endif
 
-#if !ODD
+#if !ODD && !INT8
 // Columns 4 c4 .. 4 c4 + 3 of row m of x, zeros past its end.
 fn x4(m: u32, c4: u32) -> vec4f {
   let n4 = params.cols >> 2u;
@@ -77,7 +80,9 @@ fn x4(m: u32, c4: u32) -> vec4f {
   return x[m * n4 + c4];
 #endif
 }
+#endif
 
+#if !ODD
 fn words4(which: u32, i: u32) -> vec4u {
 #if GATED || MANY == 2
   if (which == 1u) {

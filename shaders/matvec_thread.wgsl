@@ -1,118 +1,36 @@
-// Linear layer, one thread per ROWS output rows: y[m, n] for COLUMNS rows of x at once. No workgroup memory, no barrier.
+// Linear layer, one thread per ROWS output rows: y[m, n] for COLUMNS rows of x at once. No workgroup memory, no barrier,
+// no feature: the plain twin of matvec_broadcast.wgsl, and like it the matrix x matrix kernel in steps of COLUMNS over z.
 //
-// Serves matrix x vector (COLUMNS = M up to 4) and, as the register-tiled matrix x matrix kernel, any M in steps of
-// COLUMNS over z. A row's block of 32 is read with one 16-byte load, unpacked once, and meets every row of x in
-// registers. Meant for adapters that run threads as CPU vectors (lavapipe 8 wide, SwiftShader 4), where a load costs a
-// loop over the lanes and barriers are dearer still. All threads need the same 32 numbers of x; with BROADCAST each of
-// LANES neighbours loads a quarter or an eighth of them and subgroupBroadcast hands them round: one load instead of eight.
-// On real GPUs the weight reads do not coalesce: see matvec_workgroup.wgsl and matmul_workgroup.wgsl.
-// Traffic: weights once per COLUMNS rows of x, x once per workgroup (cached), y once.
+// Neighbouring threads take neighbouring rows and walk the K axis in step, a quarter block at a time; all threads of a
+// workgroup read the same x. Traffic: weights once per COLUMNS rows of x, x once per workgroup (cached), y once.
 
-#if BROADCAST
-#enable subgroups
-#endif
-#include "linear_io.wgsl"
-
-struct Row {
-  quads: array<vec4f, 8>,
-}
-
-// The 32 numbers of x that meet block b, row m; `lane` is the thread's place in its subgroup.
-fn block_of_x(m: u32, b: u32, lane: u32) -> Row {
-#if BROADCAST && LANES == 8
-  let mine = x4(m, b * 8u + (lane & 7u));
-  return Row(array(
-    subgroupBroadcast(mine, 0u), subgroupBroadcast(mine, 1u), subgroupBroadcast(mine, 2u), subgroupBroadcast(mine, 3u),
-    subgroupBroadcast(mine, 4u), subgroupBroadcast(mine, 5u), subgroupBroadcast(mine, 6u), subgroupBroadcast(mine, 7u),
-  ));
-#elif BROADCAST
-  let first = x4(m, b * 8u + (lane & 3u));
-  let second = x4(m, b * 8u + 4u + (lane & 3u));
-  return Row(array(
-    subgroupBroadcast(first, 0u), subgroupBroadcast(first, 1u), subgroupBroadcast(first, 2u), subgroupBroadcast(first, 3u),
-    subgroupBroadcast(second, 0u), subgroupBroadcast(second, 1u), subgroupBroadcast(second, 2u), subgroupBroadcast(second, 3u),
-  ));
-#else
-  let c4 = b * 8u;
-  return Row(array(
-    x4(m, c4), x4(m, c4 + 1u), x4(m, c4 + 2u), x4(m, c4 + 3u), x4(m, c4 + 4u), x4(m, c4 + 5u), x4(m, c4 + 6u), x4(m, c4 + 7u),
-  ));
-#endif
-}
-
-alias Sums = array<f32, ROWS * COLUMNS>;
-
-// acc[row * COLUMNS + column] of ROWS weight rows, beginning at blocks g, and COLUMNS rows of x from m0 on.
-fn products(which: u32, g: ptr<function, array<u32, ROWS>>, m0: u32, lane: u32) -> Sums {
-  var acc: Sums;
-  for (var b = 0u; b < params.blocks; b++) {
-    var w: array<Row, ROWS>;
-    var scales: array<vec2f, ROWS>;
-    for (var r = 0u; r < ROWS; r++) {
-      let p = load(which, (*g)[r] + b);
-      w[r] = Row(array(lo(p, 0u), lo(p, 1u), lo(p, 2u), lo(p, 3u), hi(p, 0u), hi(p, 1u), hi(p, 2u), hi(p, 3u)));
-      scales[r] = affine(p);
-    }
-    for (var c = 0u; c < COLUMNS; c++) {
-#if COLUMNS_EDGE
-      let v = block_of_x(min(m0 + c, params.m - 1u), b, lane);
-#else
-      let v = block_of_x(m0 + c, b, lane);
-#endif
-#if SCALED == asymmetric
-      var sum_x = v.quads[0];
-      for (var q = 1u; q < 8u; q++) {
-        sum_x += v.quads[q];
-      }
-      let total_x = dot(sum_x, vec4f(1.0));
-#endif
-      for (var r = 0u; r < ROWS; r++) {
-        var low = 0.0;
-        var high = 0.0;
-        for (var q = 0u; q < 4u; q++) {
-          low += dot(w[r].quads[q], v.quads[q]);
-          high += dot(w[r].quads[q + 4u], v.quads[q + 4u]);
-        }
-#if SCALED == none
-        acc[r * COLUMNS + c] += low + high;
-#elif SCALED == halves
-        acc[r * COLUMNS + c] += scales[r].x * low + scales[r].y * high;
-#elif SCALED == symmetric
-        acc[r * COLUMNS + c] += scales[r].x * (low + high);
-#else
-        acc[r * COLUMNS + c] += scales[r].x * (low + high) + scales[r].y * total_x;
-#endif
-      }
-    }
-  }
-  return acc;
-}
+#include "linear_quarter.wgsl"
 
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
-#if BROADCAST
-  @builtin(subgroup_invocation_id) lane: u32,
-#endif
 ) {
-#if !BROADCAST
-  const lane = 0u;
-#endif
   let place = place_of(group.x + group.y * groups.x);
   let rows = rows_of(place.which);
   let base = place.group * (WG * ROWS) + thread;
   let m0 = group.z * COLUMNS;
-  // Rows past the end are computed again from the last one and not stored: no thread may leave before the broadcasts.
+  // Rows past the end are computed again from the last one and not stored: cheaper than a branch around the loop.
   var g: array<u32, ROWS>;
   for (var r = 0u; r < ROWS; r++) {
     g[r] = (params.first_row + min(base + r * WG, rows - 1u)) * params.blocks;
   }
-  let acc = products(place.which, &g, m0, lane);
+  var acc: array<f32, SUMS>;
 #if GATED
-  let up = products(1u, &g, m0, lane);
+  var up: array<f32, SUMS>;
 #endif
+  for (var u = 0u; u < params.blocks * 4u; u++) {
+    add_quarter(place.which, &g, u >> 2u, u & 3u, m0, &acc);
+#if GATED
+    add_quarter(1u, &g, u >> 2u, u & 3u, m0, &up);
+#endif
+  }
   for (var r = 0u; r < ROWS; r++) {
     for (var c = 0u; c < COLUMNS; c++) {
       if (base + r * WG < rows && m0 + c < params.m) {

@@ -10,45 +10,9 @@
 #if SUBGROUPS
 #enable subgroups
 #endif
-#include "linear_io.wgsl"
+#include "linear_quarter.wgsl"
 
-const SUMS = ROWS * COLUMNS;
 var<workgroup> partials: array<f32, SUMS * WG>;
-
-// Adds quarter j of block b of ROWS weight rows against COLUMNS rows of x to acc[row * COLUMNS + column]. The weights are
-// unpacked to integers; d (and the offset m, by the sum of x) is applied once per quarter: w x = d sum(q x) + m sum(x).
-fn add_quarter(which: u32, g: ptr<function, array<u32, ROWS>>, b: u32, j: u32, m0: u32, acc: ptr<function, array<f32, SUMS>>) {
-  var x_lo: array<vec4f, COLUMNS>;
-  var x_hi: array<vec4f, COLUMNS>;
-  for (var c = 0u; c < COLUMNS; c++) {
-#if COLUMNS_EDGE
-    let m = min(m0 + c, params.m - 1u);
-#else
-    let m = m0 + c;
-#endif
-    x_lo[c] = x4(m, b * 8u + j);
-    x_hi[c] = x4(m, b * 8u + 4u + j);
-  }
-  for (var r = 0u; r < ROWS; r++) {
-    let p = load_quarter(which, (*g)[r] + b, j);
-    let a = affine(p);
-    let w_lo = lo(p, j);
-    let w_hi = hi(p, j);
-    for (var c = 0u; c < COLUMNS; c++) {
-      let low = dot(w_lo, x_lo[c]);
-      let high = dot(w_hi, x_hi[c]);
-#if SCALED == none
-      (*acc)[r * COLUMNS + c] += low + high;
-#elif SCALED == halves
-      (*acc)[r * COLUMNS + c] += a.x * low + a.y * high;
-#elif SCALED == symmetric
-      (*acc)[r * COLUMNS + c] += a.x * (low + high);
-#else
-      (*acc)[r * COLUMNS + c] += a.x * (low + high) + a.y * dot(x_lo[c] + x_hi[c], vec4f(1.0));
-#endif
-    }
-  }
-}
 
 fn add_up(acc: ptr<function, array<f32, SUMS>>, thread: u32, lane: u32, lanes: u32) {
 #if SUBGROUPS

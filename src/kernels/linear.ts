@@ -36,8 +36,9 @@ export function linear(rec: Recorder, options: Linear): void {
   const { label, x, weight, y, yColumn = 0 } = options;
   const [n, k] = weight instanceof Tensor ? [weight.rows, weight.cols] : [weight.rows, weight.cols];
   check(label, x, k, y, yColumn + n);
+  const input = inputOf(rec, label, x, weight instanceof Tensor ? 'F32' : weight.format);
   for (const rows of rowRanges(rec, x, weight, n)) {
-    launch(rec, { ...options, yColumn: yColumn + rows.start, weights: [rows], kind: 'plain' });
+    launch(rec, { ...options, input, yColumn: yColumn + rows.start, weights: [rows], kind: 'plain' });
   }
 }
 
@@ -59,12 +60,14 @@ export function linearMany(
     });
     return;
   }
+  const input = inputOf(rec, label, x, outputs[0].weight.format);
   for (let at = 0; at < outputs.length; at += 3) {
     const group = outputs.slice(at, at + 3);
     for (const { weight, y } of group) check(label, x, weight.cols, y, weight.rows);
     launch(rec, {
       label,
       x,
+      input,
       y: group[0].y,
       more: group.slice(1).map((o) => o.y),
       weights: group.flatMap(({ weight }) => rowRanges(rec, x, weight, weight.rows)),
@@ -87,10 +90,11 @@ export function gatedLinear(
     linear(rec, { label: `${label}.up`, x, weight: up, y, residual: t, combine: 'multiply' });
     return;
   }
+  const input = inputOf(rec, label, x, gate.format);
   // Equal shapes and formats are cut into equal parts.
   const ups = rowRanges(rec, x, up, up.rows, 2);
   rowRanges(rec, x, gate, gate.rows, 2).forEach((rows, i) => {
-    launch(rec, { label, x, y, yColumn: rows.start, weights: [rows, ups[i]], kind: 'gated' });
+    launch(rec, { label, x, input, y, yColumn: rows.start, weights: [rows, ups[i]], kind: 'gated' });
   });
 }
 
@@ -152,6 +156,8 @@ function isOdd({ source }: Pick<RowRange, 'source'>, k: number): boolean {
 interface Launch extends Omit<Linear, 'weight'> {
   readonly kind: 'plain' | 'many' | 'gated';
   readonly weights: readonly RowRange[];
+  /** x, or what {@link inputOf} made of it. */
+  readonly input: Tensor;
   /** Outputs of the second and third weight of `many`. */
   readonly more?: readonly Tensor[];
 }
@@ -180,23 +186,24 @@ function chooseKernel(rec: Recorder, m: number, k: number, format: WeightFormat,
       definitions: { F16: choices.f16Products && gpu.features.f16 },
     };
   }
-  const plain = LAYOUTS[format].scaling === 'none';
+  const { scaling } = LAYOUTS[format];
+  const int8 = usesInt8(rec, m, format);
+  const lanes = Math.min(8, gpu.features.subgroupMinSize);
+  const tile = (rows: number, columns: number) => ({
+    ROWS: rows,
+    COLUMNS: columns,
+    COLUMNS_EDGE: m % columns !== 0,
+    INT8: int8,
+  });
   if (many || choices.matvec === 'thread' || choices.matvec === 'broadcast') {
     const columns = m <= 2 ? m : 4;
-    const rows = columns === 1 && !plain ? 4 : 2;
-    const lanes = Math.min(8, gpu.features.subgroupMinSize);
+    const rows = columns === 1 && scaling !== 'none' ? 4 : 2;
+    const broadcast = (many ? choices.matmul : choices.matvec) === 'broadcast' && lanes >= 4 && !int8;
     return {
-      shader: 'matvec_thread',
+      shader: broadcast ? 'matvec_broadcast' : 'matvec_thread',
       rowsPerGroup: THREADS * rows,
       columns,
-      definitions: {
-        ROWS: rows,
-        COLUMNS: columns,
-        COLUMNS_EDGE: m % columns !== 0,
-        WG: THREADS,
-        BROADCAST: (many ? choices.matmul : choices.matvec) === 'broadcast' && lanes >= 4,
-        LANES: lanes,
-      },
+      definitions: { ...tile(rows, columns), WG: THREADS, LANES: lanes },
     };
   }
   const columns = m <= 2 ? m : m <= 4 ? 4 : 8;
@@ -206,17 +213,51 @@ function chooseKernel(rec: Recorder, m: number, k: number, format: WeightFormat,
     rowsPerGroup: rows,
     columns,
     definitions: {
-      ROWS: rows,
-      COLUMNS: columns,
-      COLUMNS_EDGE: m % columns !== 0,
+      ...tile(rows, columns),
       WG: k > 256 ? 64 : 32,
       SUBGROUPS: choices.matvec === 'subgroup' && gpu.features.subgroupMinSize > 0,
     },
   };
 }
 
+/** int8 activations: on request, for the matrix-vector kernels, where there are integer weights to meet. */
+function usesInt8({ choices, gpu }: Recorder, m: number, format: WeightFormat): boolean {
+  const integers = LAYOUTS[format].scaling !== 'none';
+  return choices.int8Activations && gpu.features.packedDot && integers && m <= MATVEC_ROWS;
+}
+
+/** What the kernels read as x: itself, or rounded to int8 by a launch of its own. */
+function inputOf(rec: Recorder, label: string, x: Tensor, format: WeightFormat): Tensor {
+  if (!usesInt8(rec, x.rows, format)) return x;
+  const blocks = x.size / 32;
+  const rounded = rec.tensor(`${label}.int8`, [x.rows, (x.cols / 32) * 12], 'u32');
+  rec.dispatch({
+    label: `${label}.int8`,
+    shader: 'quantize_q8',
+    reads: { x },
+    writes: { y: rounded },
+    params: { blocks },
+    workgroups: gridOf(Math.ceil(blocks / 64)),
+    work: x.size * 6,
+  });
+  return rounded;
+}
+
 function launch(rec: Recorder, options: Launch): void {
-  const { label, x, y, weights, kind, bias, residual, combine = 'add', epilogue = 'none', yColumn = 0, more } = options;
+  const {
+    label,
+    x,
+    input,
+    y,
+    weights,
+    kind,
+    bias,
+    residual,
+    combine = 'add',
+    epilogue = 'none',
+    yColumn = 0,
+    more,
+  } = options;
   const [first, second, third] = weights;
   const k = x.cols;
   const m = x.rows;
@@ -236,7 +277,7 @@ function launch(rec: Recorder, options: Launch): void {
     EPILOGUE: epilogue,
     ...kernel.definitions,
   };
-  const reads: Record<string, Tensor | BufferRange> = { x, weights: first.source };
+  const reads: Record<string, Tensor | BufferRange> = { x: input, weights: first.source };
   if (bias) reads.bias = bias;
   if (residual) reads.residual = residual;
   if (second) reads.weights1 = second.source;

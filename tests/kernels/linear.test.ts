@@ -21,6 +21,8 @@ afterAll(closeTestGpus);
 const F32 = 1e-5;
 /** Half-precision tiles. */
 const F16 = 4e-3;
+/** Activations rounded to int8. */
+const INT8 = 2e-2;
 
 const formats = Object.keys(LAYOUTS) as WeightFormat[];
 type Variant = [name: string, choices: Partial<KernelChoices>, tolerance: number];
@@ -29,6 +31,8 @@ const variants: Variant[] = [
   // What the device lacks falls back to the plain kernel.
   ['broadcast', { matvec: 'broadcast', matmul: 'broadcast' }, F32],
   ['workgroup', { matvec: 'workgroup', matmul: 'workgroup' }, F32],
+  ['thread, int8', { matvec: 'thread', matmul: 'register', int8Activations: true }, INT8],
+  ['subgroup, int8', { matvec: 'subgroup', matmul: 'register', int8Activations: true }, INT8],
   ['subgroup and f16', { matvec: 'subgroup', matmul: 'workgroup', f16Products: true }, F16],
 ];
 
@@ -191,7 +195,7 @@ describe.each(variants)('%s', (_name, choices, tolerance) => {
         });
       }
     }
-    await cases.run(choices, tolerance === F32 ? F32 : 2 * tolerance);
+    await cases.run(choices, tolerance === F32 ? F32 : 2 * F16);
   });
 
   it('a weight in parts, one cut into several launches, one gate of another format', async () => {
