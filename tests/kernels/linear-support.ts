@@ -89,3 +89,13 @@ export function product(x: ArrayLike<number>, w: ArrayLike<number>, m: number, n
   }
   return y;
 }
+
+/** x as quantize_q8.wgsl leaves it: whole steps of a 127th of the peak of each 32. */
+export function roundToInt8(x: Float32Array): Float32Array {
+  const rounded = new Float32Array(x.length);
+  for (let b = 0; b < x.length; b += 32) {
+    const d = x.subarray(b, b + 32).reduce((max, v) => Math.max(max, Math.abs(v)), 0) / 127;
+    for (let i = b; i < b + 32; i++) rounded[i] = d > 0 ? Math.round(x[i] / d) * d : 0;
+  }
+  return rounded;
+}

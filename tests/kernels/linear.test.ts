@@ -9,7 +9,7 @@ import { type Weight, type WeightFormat, weightFromArray } from '../../src/kerne
 import { expectClose, peak } from '../goldens/golden';
 import { closeTestGpus, openTestGpu } from '../gpu';
 import { blank, download, noise, runOnce, upload } from './attention-support';
-import { product, randomMatrix } from './linear-support';
+import { product, randomMatrix, roundToInt8 } from './linear-support';
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -77,7 +77,9 @@ describe.each(variants)('%s', (_name, choices, tolerance) => {
             const y = blank(gpu, 'y', [m, n]);
             const name = `${format} ${m}x${n}x${k}`;
             const tensor = upload(gpu, 'x', [m, k], x);
-            cases.add(name, y, product(x, values, m, n, k), (rec) =>
+            // A single output has no peak to measure int8 activations by: they are rounded here too.
+            const met = n === 1 && tolerance === INT8 && !odd && m <= 8 ? roundToInt8(x) : x;
+            cases.add(name, y, product(met, values, m, n, k), (rec) =>
               linear(rec, { label: name, x: tensor, weight, y }),
             );
           }
