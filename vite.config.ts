@@ -34,7 +34,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'gpu',
-          include: ['tests/kernels/**/*.test.ts', 'tests/goldens/**/*.test.ts'],
+          include: ['tests/kernels/**/*.test.ts', 'tests/goldens/**/*.test.ts', 'tests/engine/**/*.test.ts'],
           environment: 'node',
           testTimeout: 120_000,
           hookTimeout: 120_000,

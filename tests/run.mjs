@@ -3,8 +3,8 @@
  * The one test command.
  *
  *   npm test                            everything
- *   npm run test:unit|test:kernels|test:goldens|test:e2e [-- PATTERN...]
- *   node tests/run.mjs [unit|kernels|goldens|e2e]... [--driver lavapipe|SwiftShader|GPU] [PATTERN...]
+ *   npm run test:unit|test:kernels|test:goldens|test:engine|test:e2e [-- PATTERN...]
+ *   node tests/run.mjs [unit|kernels|goldens|engine|e2e]... [--driver lavapipe|SwiftShader|GPU] [PATTERN...]
  *
  * Gets a browser and a Vulkan driver where there are none, runs the GPU tests once per driver, and ends in one line,
  * `N passed, N failed, N skipped`. Fails if a test fails, if none ran, and under CI=true if one is skipped.
@@ -18,7 +18,7 @@ import { findChromium, findDrivers } from './setup/machine.mjs';
 import { Missing, provideBrowser, provideDrivers } from './setup/provide.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const suites = ['unit', 'kernels', 'goldens', 'e2e'];
+const suites = ['unit', 'kernels', 'goldens', 'engine', 'e2e'];
 const totals = { passed: 0, failed: 0, skipped: 0 };
 /** @type {string[]} */
 const skips = [];
@@ -145,7 +145,7 @@ try {
   const { chosen, patterns, driver } = parse(process.argv.slice(2));
   /** @param {string} suite */
   const files = (suite) => (chosen.has(suite) ? testFiles(suite, patterns) : []);
-  const gpuFiles = [...files('kernels'), ...files('goldens')];
+  const gpuFiles = [...files('kernels'), ...files('goldens'), ...files('engine')];
   // SwiftShader comes with the browser, so the browser comes first.
   if (files('e2e').length || (gpuFiles.length && process.platform === 'linux')) provideBrowser();
   if (gpuFiles.length) provideDrivers();
