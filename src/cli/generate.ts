@@ -2,6 +2,7 @@ import { openAsBlob } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { answer } from '../engine/answer';
 import { encodeImage } from '../engine/engine';
+import { chooseKernels } from '../engine/kernel-choices';
 import { Model } from '../engine/model';
 import { openBareGguf, openManifest } from '../engine/model-files';
 import { chatPrompt, rawPrompt } from '../engine/prompt';
@@ -21,7 +22,7 @@ export const GENERATE_USAGE = `lavin generate --model FILE.gguf|MANIFEST.json --
   [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--repetition-penalty R] [--seed N]
   [--force-tokens 1,2,3]    evaluate these ids instead of sampling; adds argmax and its log-probability per step
   [--position-mode trained|published]
-  [--kv f16|f32] [--context N] [--without f16,subgroups,packed-dot,timestamps]
+  [--kv f16|f32] [--kernels auto|plain] [--context N] [--without f16,subgroups,packed-dot,timestamps]
   [--check-finite]          search every op's output for NaN and infinities, and name the op (slow)
   [--json]                  print one JSON object instead of the text`;
 
@@ -41,6 +42,7 @@ const OPTIONS = {
   'force-tokens': { type: 'string' },
   'position-mode': { type: 'string', default: 'trained' },
   kv: { type: 'string', default: 'f16' },
+  kernels: { type: 'string', default: 'auto' },
   context: { type: 'string' },
   without: { type: 'string' },
   'check-finite': { type: 'boolean' },
@@ -82,6 +84,7 @@ export async function generateCommand(args: string[]): Promise<number> {
   });
   const positionMode = choice('position-mode', ['trained', 'published'] as const);
   const kvFormat = choice('kv', ['f16', 'f32'] as const);
+  const kernels = choice('kernels', ['auto', 'plain'] as const);
 
   const ports = nodePorts();
   const gpu = await Gpu.open(ports.gpu, { without });
@@ -90,7 +93,7 @@ export async function generateCommand(args: string[]): Promise<number> {
     ? await openManifest(ports, values.model)
     : await openBareGguf(await FileSource.open(values.model));
   const model = await Model.load(gpu, files, {
-    choices: DEFAULT_CHOICES,
+    choices: kernels === 'plain' ? DEFAULT_CHOICES : await chooseKernels(gpu, ports.memory),
     kvFormat,
     context: number('context'),
     mlpFromInput: positionMode === 'published',

@@ -1,3 +1,5 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { create, globals } from 'webgpu';
 import type { EnginePorts } from '../engine/ports';
@@ -12,5 +14,21 @@ export function nodePorts(): EnginePorts {
     decodeImage: decodeInNode,
     openFile: (path) => FileSource.open(path),
     resolve: (base, file) => (isAbsolute(file) ? file : join(dirname(base), file)),
+    memory: { read: readMemory, write: writeMemory },
   };
+}
+
+const memoryFile = () => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lavin-webgpu', 'memory.json');
+
+async function allMemory(): Promise<Record<string, unknown>> {
+  return readFile(memoryFile(), 'utf8').then(JSON.parse, () => ({}));
+}
+
+async function readMemory(key: string): Promise<unknown> {
+  return (await allMemory())[key];
+}
+
+async function writeMemory(key: string, value: unknown): Promise<void> {
+  await mkdir(dirname(memoryFile()), { recursive: true });
+  await writeFile(memoryFile(), JSON.stringify({ ...(await allMemory()), [key]: value }));
 }

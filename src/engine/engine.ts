@@ -1,7 +1,6 @@
 import { type ImageDecoder, preprocessImage } from '../data/image';
 import { BlobSource } from '../formats/bytes';
 import { resolveSampling } from '../generate/sampling';
-import { DEFAULT_CHOICES } from '../gpu/choices';
 import { Gpu } from '../gpu/device';
 import { featuresPerImage } from '../models/lavin';
 import { answer } from './answer';
@@ -16,6 +15,7 @@ import type {
   ModelSource,
   PatchRouting,
 } from './api';
+import { chooseKernels } from './kernel-choices';
 import { Model } from './model';
 import { openBareGguf, openManifest } from './model-files';
 import type { EnginePorts } from './ports';
@@ -87,7 +87,11 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
         from.kind === 'file'
           ? await openBareGguf(new BlobSource(from.file), signal)
           : await openManifest(ports, from.url, signal);
-      const loaded = await Model.load(device, files, { choices: DEFAULT_CHOICES, signal, onProgress });
+      const loaded = await Model.load(device, files, {
+        choices: await chooseKernels(device, ports.memory),
+        signal,
+        onProgress,
+      });
       if (signal.aborted) loaded.destroy();
       signal.throwIfAborted();
       model = loaded;

@@ -10,6 +10,13 @@ export interface EnginePorts {
   openFile(location: string, signal?: AbortSignal): Promise<ByteSource>;
   /** A manifest's relative file name as a location. */
   resolve(base: string, file: string): string;
+  /** Small values kept between sessions; without it the self-test runs in each. */
+  readonly memory?: KeyValueMemory;
+}
+
+export interface KeyValueMemory {
+  read(key: string): Promise<unknown>;
+  write(key: string, value: unknown): Promise<void>;
 }
 
 /** Bytes of a small file. */

@@ -13,6 +13,8 @@ export interface GpuFeatures {
   /** `dot4I8Packed` (WGSL language feature `packed_4x8_integer_dot_product`). */
   readonly packedDot: boolean;
   readonly timestamps: boolean;
+  /** WebGPU's own word for an adapter in software (`GPUAdapterInfo.isFallbackAdapter`). */
+  readonly fallback: boolean;
 }
 
 export interface OpenOptions {
@@ -101,6 +103,7 @@ export class Gpu {
       subgroupMaxSize: subgroups ? (adapter.info.subgroupMaxSize ?? 0) : 0,
       packedDot: !!gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') && !without.has('packedDot'),
       timestamps: has('timestamp-query') && !without.has('timestamps'),
+      fallback: adapter.info.isFallbackAdapter === true && !without.has('fallback'),
     };
     const requiredFeatures: GPUFeatureName[] = [];
     if (features.f16) requiredFeatures.push('shader-f16');

@@ -2,6 +2,7 @@
 import { decodeInBrowser } from '../data/decode-browser';
 import { createEngine } from '../engine/engine';
 import { openUrl } from '../formats/url-source';
+import { browserMemory } from '../store/memory';
 import { exposeEngine } from './host';
 
 exposeEngine(
@@ -10,5 +11,6 @@ exposeEngine(
     decodeImage: decodeInBrowser,
     openFile: (url, signal) => openUrl(url, { signal }),
     resolve: (base, file) => new URL(file, base).href,
+    memory: browserMemory,
   }),
 );
