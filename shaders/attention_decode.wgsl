@@ -120,7 +120,7 @@ fn main(
       s[g] = 0.0;
     }
     for (var c = 0u; c < 4u * p.quads; c++) {
-      let key = new_k[c];
+      let key = kept(new_k[c]);
       for (var g = 0u; g < HEADS; g++) {
         s[g] += pool[g * PADDED + c] * key;
       }
@@ -170,8 +170,9 @@ fn main(
   let c = lane % QUADS;
   if (part < PARTS) {
 #endif
-    var acc: array<vec4f, HEADS>;
-    var l: array<f32, HEADS>;
+    // Initialised by value: Dawn has been seen to keep a loop's variable that is merely declared.
+    var acc = array<vec4f, HEADS>();
+    var l = array<f32, HEADS>();
 #if BROADCAST
     for (var j0 = 0u; j0 < live; j0 += LANES) {
       var weights: array<array<f32, LANES>, HEADS>;

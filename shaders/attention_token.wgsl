@@ -40,13 +40,33 @@ struct Params {
 const LOWEST = -3.0e38;
 const PADDED = 4u * QUADS;
 
+// One channel of the newest row, rounded as the cache rounds. Kept as a half, not as a float that went through one:
+// compilers fold unpack(pack(x)) to x.
+#if KV_F16
+alias Kept = u32;
+fn keep(x: f32) -> Kept {
+  return pack2x16float(vec2f(x, 0.0));
+}
+fn kept(word: Kept) -> f32 {
+  return unpack2x16float(word).x;
+}
+#else
+alias Kept = f32;
+fn keep(x: f32) -> Kept {
+  return x;
+}
+fn kept(x: Kept) -> f32 {
+  return x;
+}
+#endif
+
 // Cached keys of this split, or OUT when neither they nor the newest key are its own.
 var<workgroup> cached_keys: u32;
 const OUT = 0xffffffffu;
 // Rotated and scaled queries [HEADS][PADDED], and the newest key and value as the cache will give them back.
 var<workgroup> pool: array<f32, PARTS * HEADS * PADDED>;
-var<workgroup> new_k: array<f32, PADDED>;
-var<workgroup> new_v: array<f32, PADDED>;
+var<workgroup> new_k: array<Kept, PADDED>;
+var<workgroup> new_v: array<Kept, PADDED>;
 
 fn raw_k(i: u32) -> f32 {
 #if PACKED
@@ -85,7 +105,7 @@ fn rotated_q(head: u32, c: u32, place: u32) -> f32 {
     return own;
   }
   let turn = turn_of(c, place);
-  return own * turn.cosine + q[origin + turn.partner] * turn.sine;
+  return turned(own, q[origin + turn.partner], turn.cosine, turn.sine);
 }
 
 fn rotated_k(kv_head: u32, c: u32, place: u32) -> f32 {
@@ -95,16 +115,7 @@ fn rotated_k(kv_head: u32, c: u32, place: u32) -> f32 {
     return own;
   }
   let turn = turn_of(c, place);
-  return own * turn.cosine + raw_k(origin + turn.partner) * turn.sine;
-}
-
-// As the cache will give it back.
-fn rounded(x: f32) -> f32 {
-#if KV_F16
-  return unpack2x16float(pack2x16float(vec2f(x, 0.0))).x;
-#else
-  return x;
-#endif
+  return turned(own, raw_k(origin + turn.partner), turn.cosine, turn.sine);
 }
 
 // Keys of this workgroup's split that the cache holds, or OUT. The same for all threads.
@@ -130,20 +141,20 @@ fn stage_token(lane: u32, head0: u32, kv_head: u32, owner: bool) {
   }
   if (owner) {
     for (var c = lane; c < HEAD_DIM; c += WG) {
-      new_k[c] = rounded(rotated_k(kv_head, c, place));
-      new_v[c] = rounded(raw_v(kv_head * HEAD_DIM + c));
+      new_k[c] = keep(rotated_k(kv_head, c, place));
+      new_v[c] = keep(raw_v(kv_head * HEAD_DIM + c));
     }
   }
 }
 
 fn new_k_quad(quad: u32) -> vec4f {
   let at = 4u * quad;
-  return vec4f(new_k[at], new_k[at + 1u], new_k[at + 2u], new_k[at + 3u]);
+  return vec4f(kept(new_k[at]), kept(new_k[at + 1u]), kept(new_k[at + 2u]), kept(new_k[at + 3u]));
 }
 
 fn new_v_quad(quad: u32) -> vec4f {
   let at = 4u * quad;
-  return vec4f(new_v[at], new_v[at + 1u], new_v[at + 2u], new_v[at + 3u]);
+  return vec4f(kept(new_v[at]), kept(new_v[at + 1u]), kept(new_v[at + 2u]), kept(new_v[at + 3u]));
 }
 
 fn store_token(lane: u32, kv_head: u32, newest: u32) {

@@ -65,8 +65,8 @@ fn main(
     let x_a = load(source + a);
     let x_b = load(source + b);
     let sine = p.direction * turn.y;
-    y[to + a] = x_a * turn.x - x_b * sine;
-    y[to + b] = x_b * turn.x + x_a * sine;
+    y[to + a] = turned(x_a, x_b, turn.x, -sine);
+    y[to + b] = turned(x_b, x_a, turn.x, sine);
   } else {
 #if !IN_PLACE
     y[to + 2u * i] = load(source + 2u * i);

@@ -27,3 +27,9 @@ fn rope_pair(c: u32) -> u32 {
   return select(c, c - ROPE_DIM / 2u, c >= ROPE_DIM / 2u);
 #endif
 }
+
+// One channel after the turn; sine is negative for the pair's first. Spelt out so that the fused decode kernel and
+// rope.wgsl round alike, which an f16 cache would show.
+fn turned(own: f32, partner: f32, cosine: f32, sine: f32) -> f32 {
+  return fma(partner, sine, own * cosine);
+}
