@@ -36,7 +36,7 @@ export class PipelineCache {
     return this.pipelines.size;
   }
 
-  /** Every key asked for so far: the test that compiles all variants and the shader coverage report read it. */
+  /** Every variant asked for so far, as {@link pipelineId} writes it: the test that compiles all variants reads it. */
   keys(): string[] {
     return [...this.pipelines.keys()];
   }
