@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { softwareChoices } from '../../src/engine/kernel-choices';
 import { LlamaRouting } from '../../src/engine/routing';
 import { Decoder } from '../../src/generate/decoder';
 import { generate, type PositionMode } from '../../src/generate/generate';
@@ -6,7 +7,6 @@ import { PrefixCache } from '../../src/generate/prefix-cache';
 import { TokenRing } from '../../src/generate/readback';
 import { resolveSampling } from '../../src/generate/sampling';
 import { Arena } from '../../src/gpu/arena';
-import { DEFAULT_CHOICES } from '../../src/gpu/choices';
 import type { Gpu } from '../../src/gpu/device';
 import { Replayer } from '../../src/gpu/replay';
 import { encodeImages } from '../../src/models/lavin';
@@ -33,7 +33,7 @@ describe.each(CASES)('%s', (name) => {
     const golden = loadGolden(name);
     const { meta } = golden;
     const lavin = await goldenLavin(gpu, golden);
-    const choices = DEFAULT_CHOICES;
+    const choices = softwareChoices(gpu);
     const arena = new Arena(gpu);
     const replayer = new Replayer(gpu);
     const routing = await LlamaRouting.create(gpu, lavin, choices, arena, replayer, positionMode === 'published');

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { softwareChoices } from '../../src/engine/kernel-choices';
+import { DEFAULT_CHOICES } from '../../src/gpu/choices';
 import type { Gpu } from '../../src/gpu/device';
 import type { Tensor } from '../../src/gpu/tensor';
 import { clipForward } from '../../src/models/clip';
@@ -52,7 +54,12 @@ const MODELS = [
   'model_gqa',
 ];
 
-describe.each([true, false])('fused %s', (fused) => {
+// As models run it on real GPUs, on software adapters, and op by op as training will record it.
+describe.each([
+  ['fused, plain kernels', true, () => DEFAULT_CHOICES],
+  ['fused, kernels without barriers', true, () => softwareChoices(gpu)],
+  ['op by op', false, () => softwareChoices(gpu)],
+] as const)('%s', (_, fused, choicesOf) => {
   it.each(VIT)('%s', async (name) => {
     const golden = loadGolden(name);
     const lavin = await goldenLavin(gpu, golden);
@@ -63,7 +70,7 @@ describe.each([true, false])('fused %s', (fused) => {
       gpu,
       graph,
       { features, ...named('hidden', hidden), ...named('attn', routing.attn), ...named('mlp', routing.mlp) },
-      { fused },
+      { fused, choices: choicesOf() },
     );
     golden.expect('out.features', results.features);
     expectStack(golden, 'out.hidden', results, 'hidden');
@@ -106,7 +113,7 @@ describe.each([true, false])('fused %s', (fused) => {
         ...named('vit_mlp', vision.routing.mlp),
         ...named('vit', vision.hidden),
       },
-      { fused },
+      { fused, choices: choicesOf() },
     );
     golden.expect('out.vit_features', results.features);
     golden.expect('out.image_embeds', results.imageTokens);
