@@ -134,6 +134,8 @@ interface Case {
   readonly scale?: number;
   readonly temperature?: number;
   readonly rowThreads?: number;
+  /** Of the input's numbers; 1 by default. */
+  readonly size?: number;
   /** Rows of one sample. */
   readonly perSample?: number;
   /** Sample and row stride of given weights. */
@@ -153,9 +155,9 @@ const TOLERANCE = 5e-6;
 
 async function check(options: Case): Promise<void> {
   const { norm, adapter: mixingKind, rows, cols, hidden = 8, groups = 1, scale = 0.7, temperature = 2.5 } = options;
-  const { perSample = rows, strides = [1, 0] } = options;
+  const { perSample = rows, strides = [1, 0], size = 1 } = options;
   const seed = rows * 31 + cols;
-  const x = noise(rows * cols, seed).map((v) => v * 2 + 0.5);
+  const x = noise(rows * cols, seed).map((v) => (v * 2 + 0.5) * size);
   const gain = noise(cols, seed + 1).map((v) => 1 + v * 0.2);
   const shift = noise(cols, seed + 2).map((v) => v * 0.3);
   const reference = new ReferenceAdapter(cols, hidden, groups, scale, temperature, seed);
@@ -278,6 +280,10 @@ describe('norm_adapter', () => {
     await check({ ...shape, strides: [3, 1] });
     await check({ norm: 'rms', adapter: 'merged', rows: 6, cols: 7, perSample: 3 });
     await check({ norm: 'rms', adapter: 'merged', rows: 3, cols: 7, perSample: 1 });
+  });
+
+  it.each(['rms', 'layer'] as const)('%s: numbers so small that epsilon rules, large ones, and zeros', async (norm) => {
+    for (const size of [1e-3, 1e4, 0]) await check({ norm, adapter: 'routed', rows: 3, cols: 24, size });
   });
 
   it('survives logits far apart', async () => {
