@@ -76,7 +76,7 @@ fn main(
     }
     let p = load(0u, token * params.blocks + b);
     let a = affine(p);
-    for (var j = 0u; j < 4u; j++) {
+#for j 4
 #if SCALED == halves
       put4(row, b * 32u + j * 4u, a.x * lo(p, j));
       put4(row, b * 32u + 16u + j * 4u, a.y * hi(p, j));
@@ -87,7 +87,7 @@ fn main(
       put4(row, b * 32u + j * 4u, a.x * lo(p, j) + a.y);
       put4(row, b * 32u + 16u + j * 4u, a.x * hi(p, j) + a.y);
 #endif
-    }
+#endfor
     return;
   }
   if (params.rest == 0u) {

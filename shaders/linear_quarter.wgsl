@@ -7,16 +7,14 @@
 
 #include "linear_io.wgsl"
 
-const SUMS = ROWS * COLUMNS;
-
 #if INT8
 fn add_quarter(which: u32, g: ptr<function, array<u32, ROWS>>, b: u32, j: u32, m0: u32, acc: ptr<function, array<f32, SUMS>>) {
-  for (var r = 0u; r < ROWS; r++) {
+#for r ROWS
     let p = load_quarter(which, (*g)[r] + b, j);
     let a = affine(p);
     let w_lo = lo_bytes(p, j);
     let w_hi = hi_bytes(p, j);
-    for (var c = 0u; c < COLUMNS; c++) {
+#for c COLUMNS
 #if COLUMNS_EDGE
       let record = (min(m0 + c, params.m - 1u) * params.blocks + b) * 12u;
 #else
@@ -33,8 +31,8 @@ fn add_quarter(which: u32, g: ptr<function, array<u32, ROWS>>, b: u32, j: u32, m
       // The offset meets the block's sum once, at its first quarter.
       (*acc)[r * COLUMNS + c] += d * a.x * (low + high) + select(0.0, a.y * bitcast<f32>(x[record + 9u]), j == 0u);
 #endif
-    }
-  }
+#endfor
+#endfor
 }
 #else
 // Adds quarter j of block b of ROWS weight rows against COLUMNS rows of x to acc[row * COLUMNS + column]. The weights are
@@ -42,7 +40,7 @@ fn add_quarter(which: u32, g: ptr<function, array<u32, ROWS>>, b: u32, j: u32, m
 fn add_quarter(which: u32, g: ptr<function, array<u32, ROWS>>, b: u32, j: u32, m0: u32, acc: ptr<function, array<f32, SUMS>>) {
   var x_lo: array<vec4f, COLUMNS>;
   var x_hi: array<vec4f, COLUMNS>;
-  for (var c = 0u; c < COLUMNS; c++) {
+#for c COLUMNS
 #if COLUMNS_EDGE
     let m = min(m0 + c, params.m - 1u);
 #else
@@ -50,13 +48,13 @@ fn add_quarter(which: u32, g: ptr<function, array<u32, ROWS>>, b: u32, j: u32, m
 #endif
     x_lo[c] = x4(m, b * 8u + j);
     x_hi[c] = x4(m, b * 8u + 4u + j);
-  }
-  for (var r = 0u; r < ROWS; r++) {
+#endfor
+#for r ROWS
     let p = load_quarter(which, (*g)[r] + b, j);
     let a = affine(p);
     let w_lo = lo(p, j);
     let w_hi = hi(p, j);
-    for (var c = 0u; c < COLUMNS; c++) {
+#for c COLUMNS
       let low = dot(w_lo, x_lo[c]);
       let high = dot(w_hi, x_hi[c]);
 #if SCALED == none
@@ -68,7 +66,7 @@ fn add_quarter(which: u32, g: ptr<function, array<u32, ROWS>>, b: u32, j: u32, m
 #else
       (*acc)[r * COLUMNS + c] += a.x * (low + high) + a.y * dot(x_lo[c] + x_hi[c], vec4f(1.0));
 #endif
-    }
-  }
+#endfor
+#endfor
 }
 #endif

@@ -67,24 +67,24 @@ fn main(
       let w1 = w_tile[slot(tn + 16u, k4)];
       let w2 = w_tile[slot(tn + 32u, k4)];
       let w3 = w_tile[slot(tn + 48u, k4)];
-      for (var i = 0u; i < 4u; i++) {
+#for i 4
         let v = x_tile[slot(tm + 16u * i, k4)];
         acc[i] += vec4f(f32(dot(w0, v)), f32(dot(w1, v)), f32(dot(w2, v)), f32(dot(w3, v)));
-      }
+#endfor
     }
     workgroupBarrier();
   }
 #if GATED
     if (which == 0u) {
-      for (var i = 0u; i < 4u; i++) {
+#for i 4
         gates[i] = acc[i] / (1.0 + exp(-acc[i]));
         acc[i] = vec4f(0.0);
-      }
+#endfor
     }
   }
 #endif
-  for (var i = 0u; i < 4u; i++) {
-    for (var c = 0u; c < 4u; c++) {
+#for i 4
+#for c 4
       let m = m0 + tm + 16u * i;
       let r = n0 + tn + 16u * c;
       if (m < params.m && r < params.rows) {
@@ -94,6 +94,6 @@ fn main(
         store(0u, m, r, acc[i][c]);
 #endif
       }
-    }
-  }
+#endfor
+#endfor
 }

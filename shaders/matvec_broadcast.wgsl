@@ -34,7 +34,7 @@ fn block_of_x(m: u32, b: u32, lane: u32) -> Row {
 #endif
 }
 
-alias Sums = array<f32, ROWS * COLUMNS>;
+alias Sums = array<f32, SUMS>;
 
 // acc[row * COLUMNS + column] of ROWS weight rows, beginning at blocks g, and COLUMNS rows of x from m0 on.
 fn products(which: u32, g: ptr<function, array<u32, ROWS>>, m0: u32, lane: u32) -> Sums {
@@ -42,31 +42,31 @@ fn products(which: u32, g: ptr<function, array<u32, ROWS>>, m0: u32, lane: u32) 
   for (var b = 0u; b < params.blocks; b++) {
     var w: array<Row, ROWS>;
     var scales: array<vec2f, ROWS>;
-    for (var r = 0u; r < ROWS; r++) {
+#for r ROWS
       let p = load(which, (*g)[r] + b);
       w[r] = Row(array(lo(p, 0u), lo(p, 1u), lo(p, 2u), lo(p, 3u), hi(p, 0u), hi(p, 1u), hi(p, 2u), hi(p, 3u)));
       scales[r] = affine(p);
-    }
-    for (var c = 0u; c < COLUMNS; c++) {
+#endfor
+#for c COLUMNS
 #if COLUMNS_EDGE
       let v = block_of_x(min(m0 + c, params.m - 1u), b, lane);
 #else
       let v = block_of_x(m0 + c, b, lane);
 #endif
 #if SCALED == asymmetric
-      var sum_x = v.quads[0];
-      for (var q = 1u; q < 8u; q++) {
+      var sum_x = vec4f(0.0);
+#for q 8
         sum_x += v.quads[q];
-      }
+#endfor
       let total_x = dot(sum_x, vec4f(1.0));
 #endif
-      for (var r = 0u; r < ROWS; r++) {
+#for r ROWS
         var low = 0.0;
         var high = 0.0;
-        for (var q = 0u; q < 4u; q++) {
+#for q 4
           low += dot(w[r].quads[q], v.quads[q]);
           high += dot(w[r].quads[q + 4u], v.quads[q + 4u]);
-        }
+#endfor
 #if SCALED == none
         acc[r * COLUMNS + c] += low + high;
 #elif SCALED == halves
@@ -76,8 +76,8 @@ fn products(which: u32, g: ptr<function, array<u32, ROWS>>, m0: u32, lane: u32) 
 #else
         acc[r * COLUMNS + c] += scales[r].x * (low + high) + scales[r].y * total_x;
 #endif
-      }
-    }
+#endfor
+#endfor
   }
   return acc;
 }
@@ -95,15 +95,15 @@ fn main(
   let m0 = group.z * COLUMNS;
   // Rows past the end are computed again from the last one and not stored: no thread may leave before the broadcasts.
   var g: array<u32, ROWS>;
-  for (var r = 0u; r < ROWS; r++) {
+#for r ROWS
     g[r] = (params.first_row + min(base + r * WG, rows - 1u)) * params.blocks;
-  }
+#endfor
   let acc = products(place.which, &g, m0, lane);
 #if GATED
   let up = products(1u, &g, m0, lane);
 #endif
-  for (var r = 0u; r < ROWS; r++) {
-    for (var c = 0u; c < COLUMNS; c++) {
+#for r ROWS
+#for c COLUMNS
       if (base + r * WG < rows && m0 + c < params.m) {
         let i = r * COLUMNS + c;
 #if GATED
@@ -112,6 +112,6 @@ fn main(
         store(place.which, m0 + c, base + r * WG, acc[i]);
 #endif
       }
-    }
-  }
+#endfor
+#endfor
 }

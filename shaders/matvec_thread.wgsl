@@ -18,9 +18,9 @@ fn main(
   let m0 = group.z * COLUMNS;
   // Rows past the end are computed again from the last one and not stored: cheaper than a branch around the loop.
   var g: array<u32, ROWS>;
-  for (var r = 0u; r < ROWS; r++) {
+#for r ROWS
     g[r] = (params.first_row + min(base + r * WG, rows - 1u)) * params.blocks;
-  }
+#endfor
   var acc: array<f32, SUMS>;
 #if GATED
   var up: array<f32, SUMS>;
@@ -31,8 +31,8 @@ fn main(
     add_quarter(1u, &g, u >> 2u, u & 3u, m0, &up);
 #endif
   }
-  for (var r = 0u; r < ROWS; r++) {
-    for (var c = 0u; c < COLUMNS; c++) {
+#for r ROWS
+#for c COLUMNS
       if (base + r * WG < rows && m0 + c < params.m) {
         let i = r * COLUMNS + c;
 #if GATED
@@ -41,6 +41,6 @@ fn main(
         store(place.which, m0 + c, base + r * WG, acc[i]);
 #endif
       }
-    }
-  }
+#endfor
+#endfor
 }

@@ -18,17 +18,17 @@ fn add_up(acc: ptr<function, array<f32, SUMS>>, thread: u32, lane: u32, lanes: u
 #if SUBGROUPS
   // One slot per subgroup, named by its lowest thread, so that any mapping of threads to full subgroups works.
   let slot = subgroupMin(thread) / lanes;
-  for (var i = 0u; i < SUMS; i++) {
+#for i SUMS
     let sum = subgroupAdd((*acc)[i]);
     if (lane == 0u) {
       partials[slot * SUMS + i] = sum;
     }
-  }
+#endfor
   workgroupBarrier();
 #else
-  for (var i = 0u; i < SUMS; i++) {
+#for i SUMS
     partials[thread * SUMS + i] = (*acc)[i];
-  }
+#endfor
   workgroupBarrier();
   for (var half = WG / 2u; half > 0u; half >>= 1u) {
     for (var i = thread; i < half * SUMS; i += WG) {
@@ -71,9 +71,9 @@ fn main(
   let base = place.group * ROWS;
   let m0 = group.z * COLUMNS;
   var g: array<u32, ROWS>;
-  for (var r = 0u; r < ROWS; r++) {
+#for r ROWS
     g[r] = (params.first_row + min(base + r, rows - 1u)) * params.blocks;
-  }
+#endfor
   var acc: array<f32, SUMS>;
   for (var u = thread; u < params.blocks * 4u; u += WG) {
     add_quarter(place.which, &g, u >> 2u, u & 3u, m0, &acc);

@@ -23,18 +23,18 @@ fn main(
     return;
   }
   var largest = vec4f(0.0);
-  for (var i = 0u; i < 8u; i++) {
+#for i 8
     largest = max(largest, abs(x[b * 8u + i]));
-  }
+#endfor
   let top = max(max(largest.x, largest.y), max(largest.z, largest.w));
   let inverse = select(0.0, 127.0 / top, top > 0.0);
   var words: array<u32, 8>;
   var sum = 0;
-  for (var i = 0u; i < 8u; i++) {
+#for i 8
     let q = vec4i(round(x[b * 8u + i] * inverse));
     words[i] = pack4xI8(q);
     sum += q.x + q.y + q.z + q.w;
-  }
+#endfor
   let d = top / 127.0;
   y[b * 3u] = vec4u(words[0], words[1], words[2], words[3]);
   y[b * 3u + 1u] = vec4u(words[4], words[5], words[6], words[7]);

@@ -2,12 +2,15 @@
  * The WGSL loader: turns a file of `shaders/` and a set of definitions into one self-contained module.
  *
  * WGSL's own `override` covers numbers that only change a value. What overrides cannot do (size a function-scope array,
- * choose a type, issue `enable`, drop a binding) is done here with three line directives:
+ * choose a type, issue `enable`, drop a binding) is done here with line directives:
  *
  *   #include "name.wgsl"      paste a file once; `${KEY}` in the name is replaced by a definition
  *   #if EXPR / #elif EXPR / #else / #endif
  *                             EXPR: NAME, !NAME, NAME == value, NAME != value, joined by && or ||; undefined is false
  *   #enable NAME              collected to the top as `enable NAME;`
+ *   #for NAME COUNT / #endfor repeats the lines between as `{ const NAME = 0u; ... }` and so on, COUNT a number or a
+ *                             definition. Some drivers (SwiftShader) unroll nothing and keep arrays that a loop indexes
+ *                             in memory; indexed by constants they are registers everywhere.
  *
  * Definitions become a header: a number is `const NAME = 4;` (abstract, so usable as u32 or i32), a string is
  * `alias NAME = f16;` where it names a WGSL type, a boolean only steers `#if`.
@@ -77,7 +80,7 @@ class Expansion {
     this.included.add(file);
     const out: string[] = [];
     const blocks: Block[] = [];
-    this.files[file].split('\n').forEach((line, index) => {
+    unroll(file, this.files[file], this.definitions).forEach(({ line, index }) => {
       const directive = /^\s*#(\w+)\s*(.*?)\s*(?:\/\/.*)?$/.exec(line);
       const live = blocks.at(-1)?.live ?? true;
       if (!directive) {
@@ -123,6 +126,10 @@ class Expansion {
       case 'enable':
         if (live) this.enables.add(rest);
         return;
+      case 'for':
+        // Those with a count have been written out.
+        if (live) throw new Error(`#for wants a count, "${rest}" has none`);
+        return;
       case 'include':
         return live ? this.include(rest) : undefined;
       default:
@@ -141,6 +148,38 @@ class Expansion {
 
 /** An Error whose message begins with file and line. */
 class PlacedError extends Error {}
+
+interface SourceLine {
+  readonly line: string;
+  readonly index: number;
+}
+
+/** The lines of a file with every #for written out. */
+function unroll(file: string, source: string, definitions: Definitions): SourceLine[] {
+  const root: SourceLine[] = [];
+  const open: { name: string; count: number; index: number; line: string; body: SourceLine[] }[] = [];
+  source.split('\n').forEach((line, index) => {
+    const body = open.at(-1)?.body ?? root;
+    const begin = /^\s*#for\s+(\w+)\s+(\w+)\s*$/.exec(line);
+    if (begin) {
+      const [, name, count] = begin;
+      open.push({ name, count: Number(definitions[count] ?? count), index, line, body: [] });
+    } else if (/^\s*#endfor\s*$/.test(line)) {
+      const loop = open.pop();
+      if (!loop) throw new PlacedError(`${file}:${index + 1}: #endfor without #for`);
+      const outer = open.at(-1)?.body ?? root;
+      if (!Number.isInteger(loop.count)) outer.push({ line: loop.line, index: loop.index });
+      for (let i = 0; i < loop.count; i++) {
+        outer.push({ line: `{ const ${loop.name} = ${i}u;`, index: loop.index }, ...loop.body, { line: '}', index });
+      }
+    } else {
+      body.push({ line, index });
+    }
+  });
+  const left = open.at(-1);
+  if (left) throw new PlacedError(`${file}:${left.index + 1}: #for without #endfor`);
+  return root;
+}
 
 function evaluate(expression: string, definitions: Definitions): boolean {
   return expression

@@ -174,7 +174,14 @@ interface Kernel {
 /** Threads per workgroup of matvec_thread.wgsl: few, so that small layers still spread over all cores. */
 const THREADS = 16;
 
-function chooseKernel(rec: Recorder, m: number, k: number, format: WeightFormat, odd: boolean): Kernel {
+function chooseKernel(
+  rec: Recorder,
+  m: number,
+  k: number,
+  format: WeightFormat,
+  odd: boolean,
+  weights: number,
+): Kernel {
   const { choices, gpu } = rec;
   if (odd) return { shader: 'linear_odd', rowsPerGroup: 64, columns: 1, definitions: { ODD: true } };
   const many = m > MATVEC_ROWS;
@@ -192,12 +199,14 @@ function chooseKernel(rec: Recorder, m: number, k: number, format: WeightFormat,
   const tile = (rows: number, columns: number) => ({
     ROWS: rows,
     COLUMNS: columns,
+    SUMS: rows * columns,
     COLUMNS_EDGE: m % columns !== 0,
     INT8: int8,
   });
   if (many || choices.matvec === 'thread' || choices.matvec === 'broadcast') {
     const columns = m <= 2 ? m : 4;
-    const rows = columns === 1 && scaling !== 'none' ? 4 : 2;
+    // Every load of a shared launch is written once per weight: fewer rows keep its code, hence its compilation, short.
+    const rows = columns === 1 && scaling !== 'none' && weights === 1 ? 4 : 2;
     const broadcast = (many ? choices.matmul : choices.matvec) === 'broadcast' && lanes >= 4 && !int8;
     return {
       shader: broadcast ? 'matvec_broadcast' : 'matvec_thread',
@@ -262,8 +271,8 @@ function launch(rec: Recorder, options: Launch): void {
   const k = x.cols;
   const m = x.rows;
   const isTensor = first.source instanceof Tensor;
-  const kernel = chooseKernel(rec, m, k, first.format, isOdd(first, k));
   const many = kind === 'many' ? weights.length : 1;
+  const kernel = chooseKernel(rec, m, k, first.format, isOdd(first, k), many);
   const groups = (kind === 'many' ? weights : [first]).map((w) => Math.ceil(w.rows / kernel.rowsPerGroup));
   const definitions: Definitions = {
     FORMAT: first.format,

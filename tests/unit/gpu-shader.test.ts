@@ -12,6 +12,18 @@ function assemble(files: ShaderFiles | string, definitions: Definitions = {}): s
 }
 
 describe('assembleShader', () => {
+  it('writes #for out, nested, with counts from definitions, around other directives', () => {
+    expect(assemble('#for i 2\na[i]\n#endfor')).toBe('{ const i = 0u; a[i] } { const i = 1u; a[i] }');
+    expect(assemble('#for i N\n#for j 2\n#if A\nb[i][j]\n#endif\n#endfor\n#endfor', { N: 1, A: true })).toBe(
+      'const N = 1; { const i = 0u; { const j = 0u; b[i][j] } { const j = 1u; b[i][j] } }',
+    );
+    expect(assemble('#for i 0\na\n#endfor')).toBe('');
+    expect(assemble('#if A\n#for i N\na\n#endfor\n#endif')).toBe('');
+    expect(() => assemble('x\n#for i N\na\n#endfor')).toThrow('main.wgsl:2: #for wants a count, "i N" has none');
+    expect(() => assemble('#for i 2\na')).toThrow('main.wgsl:1: #for without #endfor');
+    expect(() => assemble('a\n#endfor')).toThrow('main.wgsl:2: #endfor without #for');
+  });
+
   it('keeps lines that are no directives, comments included', () => {
     expect(assemble('a // #if\n  b\n/* c */')).toBe('a // #if   b /* c */');
   });
