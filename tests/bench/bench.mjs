@@ -51,11 +51,13 @@ const cleanUps = [];
 async function cleanUp() {
   for (const undo of cleanUps.splice(0).reverse()) await undo();
 }
+/** What was measured so far is still printed; a second signal ends the process at once. */
+let interrupted = false;
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
-  process.once(signal, async () => {
+  process.once(signal, () => {
+    interrupted = true;
     say('interrupted');
-    await cleanUp();
-    process.exit(130);
+    cleanUp();
   });
 }
 
@@ -110,10 +112,12 @@ async function main() {
     rounds,
   };
   for (const section of new Set(['probe', ...wanted.map((name) => SECTIONS[name])])) {
+    if (interrupted) break;
     say(`${section} (load average ${loadavg()[0].toFixed(1)})`);
     try {
       await browser.measure({ section, rounds, models: models(), lavin: '/models/starter/manifest.json' });
     } catch (error) {
+      if (interrupted) break;
       failures.push({ section, message: /** @type {Error} */ (error).message });
       say(`  ${section} failed: ${/** @type {Error} */ (error).message}`);
     }
@@ -124,7 +128,9 @@ async function main() {
   if (options.json) {
     const adapter = adapterOf(facts);
     const told = shown.map((row) => ({ ...row, ...figuresOf(row, rows, adapter) }));
-    process.stdout.write(`${JSON.stringify({ ...machine, loadAfter, facts, rows: told, failures }, undefined, 1)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ ...machine, loadAfter, interrupted, facts, rows: told, failures }, undefined, 1)}\n`,
+    );
   } else {
     const load = (/** @type {number[]} */ averages) => averages.map((x) => x.toFixed(1)).join(' ');
     const head = [
@@ -133,10 +139,12 @@ async function main() {
         .map((entry) => entry.join(' '))
         .join(', ')}, commit ${machine.commit}, ${rounds} rounds`,
       `load average ${load(machine.loadBefore)} before, ${load(loadAfter)} after`,
+      ...(interrupted ? ['interrupted: not everything was measured'] : []),
     ];
     const bad = failures.map(({ section, message }) => `FAILED ${section}: ${message}`);
     process.stdout.write(`${[...head, formatTable(shown, facts), ...bad].join('\n')}\n`);
   }
+  if (interrupted) return 130;
   return failures.length > 0 || rows.some((row) => row.ours && row.failed) ? 1 : 0;
 }
 

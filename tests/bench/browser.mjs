@@ -55,16 +55,15 @@ export async function openBrowser(driver, url, report) {
  * @param {import('@playwright/test').CDPSession} session
  */
 function heapPoller(session) {
-  let before = 0;
-  let peak = 0;
+  let before = { total: 0, buffers: 0 };
+  let peak = before;
   let polling = false;
   /** @type {Promise<void>} */
   let loop = Promise.resolve();
   const read = async () => {
-    const usage = /** @type {{ usedSize: number, backingStorageSize?: number }} */ (
-      await session.send('Runtime.getHeapUsage')
-    );
-    return usage.usedSize + (usage.backingStorageSize ?? 0);
+    const { usedSize, backingStorageSize: buffers = 0 } =
+      /** @type {{ usedSize: number, backingStorageSize?: number }} */ (await session.send('Runtime.getHeapUsage'));
+    return { total: usedSize + buffers, buffers };
   };
   return {
     async start() {
@@ -74,7 +73,8 @@ function heapPoller(session) {
       polling = true;
       loop = (async () => {
         while (polling) {
-          peak = Math.max(peak, await read());
+          const now = await read();
+          if (now.total > peak.total) peak = now;
           await new Promise((resolve) => setTimeout(resolve, POLL_MS));
         }
       })();
@@ -83,7 +83,12 @@ function heapPoller(session) {
     async stop() {
       polling = false;
       await loop;
-      return { before, peak };
+      return {
+        before: before.total,
+        peak: peak.total,
+        buffersBefore: before.buffers,
+        buffersAtPeak: peak.buffers,
+      };
     },
   };
 }

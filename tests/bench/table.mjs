@@ -3,6 +3,8 @@
 /** @typedef {import('./page/host').Row} Row */
 /** @typedef {import('./page/host').Fact} Fact */
 
+const ORDER = ['probe', 'gemv', 'gemm', 'decode', 'prefill', 'layers', 'context', 'vit', 'load'];
+
 /**
  * @typedef {object} Figures what a row's times mean
  * @property {number} best as shown: least ms, most tokens/s or GFLOP/s
@@ -70,7 +72,8 @@ export function adapterOf(facts) {
 export function formatTable(rows, facts) {
   const adapter = adapterOf(facts);
   const lines = [];
-  const sections = [...new Set([...facts, ...rows].map(({ section }) => section))];
+  const told = new Set([...facts, ...rows].map(({ section }) => section));
+  const sections = [...new Set([...ORDER, ...told])].filter((section) => told.has(section));
   for (const section of sections) {
     const own = rows.filter((row) => row.section === section);
     for (const name of new Set(own.map((row) => row.case))) {
@@ -122,7 +125,8 @@ function number(value) {
 
 /** @param {string[][]} rows @param {'left' | 'right'} [align] of all columns but the first and last */
 function columns(rows, align = 'right') {
-  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  // One long text must not push the others' last column away.
+  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => (row[i].length > 40 ? 0 : row[i].length))));
   return rows.map((row) =>
     `  ${row
       .map((cell, i) => {

@@ -43,6 +43,9 @@ export interface HeapFigures {
   /** Bytes of JS heap and ArrayBuffers after a collection, and the largest seen since. */
   readonly before: number;
   readonly peak: number;
+  /** ArrayBuffers' part of either. */
+  readonly buffersBefore: number;
+  readonly buffersAtPeak: number;
 }
 
 declare global {

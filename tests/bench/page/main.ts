@@ -1,5 +1,5 @@
+import { chooseKernels } from '../../../src/engine/kernel-choices';
 import { Gpu } from '../../../src/gpu/device';
-import { fastestChoices } from './choices';
 import type { BenchOptions } from './host';
 import { layers } from './layers';
 import { gemm, gemv } from './matrix';
@@ -26,8 +26,9 @@ async function bench(options: BenchOptions): Promise<void> {
   }
   if (section === 'gemv') return gemv(gpu, rounds);
   if (section === 'gemm') return gemm(gpu, rounds);
-  const choices = await fastestChoices(gpu);
-  await benchFact({ section, case: 'ours', what: 'kernels', value: JSON.stringify(choices) });
+  const choices = await chooseKernels(gpu);
+  const chosen = Object.entries(choices).map(([family, variant]) => `${family} ${variant}`);
+  await benchFact({ section, case: 'ours', what: 'kernels', value: chosen.join(', ') });
   if (section === 'decode') return decodeAndPrefill(gpu, options, choices);
   if (section === 'layers') return layers(gpu, rounds, choices);
   if (section === 'context') return context(gpu, options, choices);

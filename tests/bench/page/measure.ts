@@ -15,6 +15,8 @@ export interface Contender {
 export interface Runner {
   readonly note?: string;
   run(): Promise<readonly number[]>;
+  /** Shorter than `run`, for the warm-up. */
+  warm?(): Promise<unknown>;
   dispose?(): Promise<void> | void;
 }
 
@@ -30,6 +32,10 @@ export interface Outcome {
 
 /** A contender stops early once it has used this much, so that a very slow peer does not take the whole run. */
 const BUDGET_MS = 60_000;
+/** Longest that one making, warm-up or round may take; past it the contender has failed. */
+const LIMIT_MS = 120_000;
+/** Preparations longer than this are told while they happen. */
+const SLOW_MS = 5000;
 
 /**
  * Measures contenders alternately: one warm-up each, then `rounds` rounds in which each runs once, every second round in
@@ -40,9 +46,14 @@ export async function alternate(contenders: readonly Contender[], rounds: number
   const attempt = async (entry: (typeof entries)[number], work: () => Promise<void>) => {
     const began = performance.now();
     try {
-      await work();
+      await limited(work());
     } catch (error) {
       entry.outcome.failed = error instanceof Error ? error.message : String(error);
+      await benchSay(`  ${entry.outcome.who}: ${entry.outcome.failed}`);
+      entry.outcome.note = entry.runner?.note;
+      // What goes on in the background would slow the others down.
+      await entry.runner?.dispose?.();
+      entry.runner = undefined;
     }
     entry.spent += performance.now() - began;
   };
@@ -51,24 +62,37 @@ export async function alternate(contenders: readonly Contender[], rounds: number
     entries.push(entry);
     await attempt(entry, async () => {
       entry.runner = await make();
-      await entry.runner.run();
+      await (entry.runner.warm ?? entry.runner.run)();
     });
+    if (entry.spent > SLOW_MS) await benchSay(`  ${who}: ${(entry.spent / 1000).toFixed(0)} s to get ready`);
     entry.spent = 0;
   }
   for (let round = 0; round < rounds; round++) {
     for (const entry of round % 2 === 0 ? entries : [...entries].reverse()) {
       const { outcome, runner } = entry;
-      if (!runner || outcome.failed || (round > 0 && entry.spent > BUDGET_MS)) continue;
+      if (!runner || (round > 0 && entry.spent > BUDGET_MS)) continue;
       await attempt(entry, async () => {
         outcome.rounds.push(await runner.run());
       });
     }
   }
   for (const { outcome, runner } of entries) {
-    outcome.note = runner?.note;
+    outcome.note ??= runner?.note;
     await runner?.dispose?.();
   }
   return entries.map(({ outcome }) => outcome);
+}
+
+async function limited(work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not finished in ${LIMIT_MS / 1000} s`)), LIMIT_MS);
+  });
+  try {
+    await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Milliseconds of one replay of a plan, from `repetitions` of them in one submit, until the GPU is done. */

@@ -48,7 +48,12 @@ export async function decodeAndPrefill(gpu: Gpu, options: BenchOptions, choices:
         ours: false,
         async make() {
           const model = await WllamaModel.load(file, peer);
-          return { note: model.placed, run: () => model.run(PROMPT, WRITTEN), dispose: () => model.exit() };
+          return {
+            note: model.placed,
+            warm: () => model.run(PROMPT, 2),
+            run: () => model.run(PROMPT, WRITTEN),
+            dispose: () => model.exit(),
+          };
         },
       }),
     );
@@ -156,6 +161,7 @@ export async function load({ models, rounds }: BenchOptions, choices: KernelChoi
     const heap = await benchHeapStop();
     await tellBytes(file, 'peak GPU bytes', peak);
     await tellBytes(file, 'growth of JS heap and ArrayBuffers', heap.peak - heap.before, 64 << 20);
+    await tellBytes(file, 'of which ArrayBuffers', heap.buffersAtPeak - heap.buffersBefore);
     const peers = PEERS.map(
       (peer): Contender => ({
         who: peer.who,
