@@ -4,16 +4,16 @@ import { fileURLToPath } from 'node:url';
 import { decodeInNode } from '../../src/cli/decode-node';
 import { FileSource } from '../../src/cli/file-source';
 import { type Answer, type AnswerRequest, answer } from '../../src/engine/answer';
+import { chooseKernels } from '../../src/engine/kernel-choices';
 import { Model, type ModelOptions } from '../../src/engine/model';
 import { type ModelFiles, openManifest } from '../../src/engine/model-files';
 import type { EnginePorts } from '../../src/engine/ports';
 import { resolveSampling } from '../../src/generate/sampling';
-import { DEFAULT_CHOICES, type KernelChoices } from '../../src/gpu/choices';
 import type { Gpu } from '../../src/gpu/device';
 
 /** Software drivers compile kernels slowly, once; a busy machine more so. */
 export const LOAD_TIMEOUT = 600_000;
-export const RUN_TIMEOUT = 300_000;
+export const RUN_TIMEOUT = 600_000;
 
 /** SwiftShader takes a minute where lavapipe takes seconds: long tests do less there, and say so. */
 export const isSwiftShader = (gpu: Gpu) =>
@@ -36,23 +36,9 @@ export function openStarter(): Promise<ModelFiles> {
   return openManifest(testPorts, STARTER);
 }
 
-/** Software adapters run one thread per row many times faster; the other variants have tests of their own. */
-export function choicesFor(gpu: Gpu): KernelChoices {
-  if (!/swiftshader|llvmpipe|software/i.test(`${gpu.adapter.architecture} ${gpu.adapter.description}`))
-    return DEFAULT_CHOICES;
-  const subgroups = gpu.features.subgroupMinSize > 0;
-  return {
-    ...DEFAULT_CHOICES,
-    rowThreads: 4,
-    matvec: subgroups ? 'broadcast' : 'thread',
-    matmul: subgroups ? 'broadcast' : 'register',
-    attention: 'thread',
-  };
-}
-
 /** Keys and values in f32 unless told: the tier that is compared most closely. */
-export function loadModel(gpu: Gpu, files: ModelFiles, options: Partial<ModelOptions> = {}): Promise<Model> {
-  return Model.load(gpu, files, { choices: choicesFor(gpu), kvFormat: 'f32', ...options });
+export async function loadModel(gpu: Gpu, files: ModelFiles, options: Partial<ModelOptions> = {}): Promise<Model> {
+  return Model.load(gpu, files, { choices: await chooseKernels(gpu), kvFormat: 'f32', ...options });
 }
 
 export const GREEDY = resolveSampling({ temperature: 0, maxTokens: 48 });
