@@ -99,6 +99,7 @@ export async function generateCommand(args: string[]): Promise<number> {
     mlpFromInput: positionMode === 'published',
     checkFinite: values['check-finite'],
   });
+  await files.close();
   const loadMs = performance.now() - began;
 
   const image =

@@ -87,11 +87,9 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
         from.kind === 'file'
           ? await openBareGguf(new BlobSource(from.file), signal)
           : await openManifest(ports, from.url, signal);
-      const loaded = await Model.load(device, files, {
-        choices: await chooseKernels(device, ports.memory),
-        signal,
-        onProgress,
-      });
+      const loaded = await chooseKernels(device, ports.memory)
+        .then((choices) => Model.load(device, files, { choices, signal, onProgress }))
+        .finally(() => files.close());
       if (signal.aborted) loaded.destroy();
       signal.throwIfAborted();
       model = loaded;

@@ -10,9 +10,11 @@ export type LoadedBytes = (bytes: number) => void;
 
 /**
  * Streams a file's tensors into GPU memory, 16 MiB or less at a time. LaVIN's checkpoints may prefix names with
- * `module.`; callers never see it. Everything made is remembered, so that {@link destroy} frees it.
+ * `module.`; callers never see it. Everything made is remembered, so that {@link release} frees it.
  */
 export class FileTensorLoader implements TensorLoader {
+  /** Frees everything that was made. Holds the GPU's objects only: the model keeps it, and the file must not live on. */
+  readonly release: () => void;
   private readonly names: ReadonlyMap<string, string>;
   private readonly weights: Weight[] = [];
   private readonly buffers: GPUBuffer[] = [];
@@ -24,6 +26,7 @@ export class FileTensorLoader implements TensorLoader {
     private readonly signal?: AbortSignal,
     private readonly onBytes?: LoadedBytes,
   ) {
+    this.release = releaseOf(gpu, this.weights, this.buffers);
     this.names = new Map([...file.tensors.keys()].map((name) => [name.replace(/^module\./, ''), name]));
   }
 
@@ -74,11 +77,6 @@ export class FileTensorLoader implements TensorLoader {
     return dequantize(weightFormat(this.file, info), bytes, elements);
   }
 
-  destroy(): void {
-    for (const weight of this.weights.splice(0)) destroyWeight(this.gpu, weight);
-    for (const buffer of this.buffers.splice(0)) this.gpu.destroyBuffer(buffer);
-  }
-
   private info(name: string) {
     return requireTensor(this.file, this.names.get(name) ?? name);
   }
@@ -96,4 +94,11 @@ export class FileTensorLoader implements TensorLoader {
     this.loaded += bytes;
     this.onBytes?.(this.loaded);
   }
+}
+
+function releaseOf(gpu: Gpu, weights: Weight[], buffers: GPUBuffer[]): () => void {
+  return () => {
+    for (const weight of weights.splice(0)) destroyWeight(gpu, weight);
+    for (const buffer of buffers.splice(0)) gpu.destroyBuffer(buffer);
+  };
 }

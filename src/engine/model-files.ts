@@ -15,54 +15,81 @@ export interface ModelFiles {
   readonly vision: TensorFile | undefined;
   readonly adapters: TensorFile | undefined;
   readonly tokenizer: Tokenizer;
+  /** Closes the files; to be called once the model is loaded or given up. */
+  close(): Promise<void>;
 }
 
 /**
  * Reads a manifest and opens what it names.
  * @throws FormatError, NetworkError, UnsupportedModelError
  */
-export async function openManifest(ports: EnginePorts, location: string, signal?: AbortSignal): Promise<ModelFiles> {
-  const manifest = checkManifest(await readJson(await ports.openFile(location, signal), signal), location);
-  const open = (file: string) => ports.openFile(ports.resolve(location, file), signal);
-  const tensors = async (file: string) => openTensorFile(await open(file), open, signal);
-  const llama = await tensors(manifest.llama.file);
-  return {
-    manifest,
-    llama: { file: llama, description: await describeLlama(llama, open, signal) },
-    vision: manifest.vision && (await tensors(manifest.vision.file)),
-    adapters: manifest.adapters && (await tensors(manifest.adapters.file)),
-    tokenizer: await openTokenizer(manifest, llama, open, signal),
-  };
+export function openManifest(ports: EnginePorts, location: string, signal?: AbortSignal): Promise<ModelFiles> {
+  return keepingOpen(async (keep) => {
+    const openAt = async (at: string) => keep(await ports.openFile(at, signal));
+    const manifest = checkManifest(await readJson(await openAt(location), signal), location);
+    const open = (file: string) => openAt(ports.resolve(location, file));
+    const tensors = async (file: string) => openTensorFile(await open(file), open, signal);
+    const llama = await tensors(manifest.llama.file);
+    return {
+      manifest,
+      llama: { file: llama, description: await describeLlama(llama, open, signal) },
+      vision: manifest.vision && (await tensors(manifest.vision.file)),
+      adapters: manifest.adapters && (await tensors(manifest.adapters.file)),
+      tokenizer: await openTokenizer(manifest, llama, open, signal),
+    };
+  });
 }
 
 /** A GGUF by itself: a bare LLaMA for text chat, by its own chat template where it has one. */
-export async function openBareGguf(source: ByteSource, signal?: AbortSignal): Promise<ModelFiles> {
-  const file = await openTensorFile(source, undefined, signal);
-  if (!(file instanceof GgufFile)) {
-    throw new UnsupportedModelError(
-      `${source.name} is not a GGUF file; a model of other files needs a manifest.json that names them.`,
-    );
-  }
-  const tokenizer = tokenizerFromGguf(file.metadata, file.name);
-  const title = file.metadata.get('general.name');
-  const licence = file.metadata.get('general.license');
-  return {
-    manifest: {
-      format: 'lavin-manifest-1',
-      name: source.name,
-      title: typeof title === 'string' ? title : source.name,
-      card: 'A local file. What it can do depends on how it was trained.',
-      licence: typeof licence === 'string' ? licence : 'unknown',
-      llama: { file: source.name, bytes: source.size },
-      prompt: tokenizer.chatTemplate
-        ? { kind: 'chat' }
-        : { kind: 'plain', imagePrefix: '', textPrefix: '', user: '{text}', assistant: '{text}', stop: [] },
-    },
-    llama: { file, description: await describeLlama(file, undefined, signal) },
-    vision: undefined,
-    adapters: undefined,
-    tokenizer,
+export function openBareGguf(source: ByteSource, signal?: AbortSignal): Promise<ModelFiles> {
+  return keepingOpen(async (keep) => {
+    const file = await openTensorFile(keep(source), undefined, signal);
+    if (!(file instanceof GgufFile)) {
+      throw new UnsupportedModelError(
+        `${source.name} is not a GGUF file; a model of other files needs a manifest.json that names them.`,
+      );
+    }
+    const tokenizer = tokenizerFromGguf(file.metadata, file.name);
+    const title = file.metadata.get('general.name');
+    const licence = file.metadata.get('general.license');
+    return {
+      manifest: {
+        format: 'lavin-manifest-1',
+        name: source.name,
+        title: typeof title === 'string' ? title : source.name,
+        card: 'A local file. What it can do depends on how it was trained.',
+        licence: typeof licence === 'string' ? licence : 'unknown',
+        llama: { file: source.name, bytes: source.size },
+        prompt: tokenizer.chatTemplate
+          ? { kind: 'chat' }
+          : { kind: 'plain', imagePrefix: '', textPrefix: '', user: '{text}', assistant: '{text}', stop: [] },
+      },
+      llama: { file, description: await describeLlama(file, undefined, signal) },
+      vision: undefined,
+      adapters: undefined,
+      tokenizer,
+    };
+  });
+}
+
+/** Runs `open` with a function that remembers sources: closed with the files it returns, or at once if it fails. */
+async function keepingOpen(
+  open: (keep: (source: ByteSource) => ByteSource) => Promise<Omit<ModelFiles, 'close'>>,
+): Promise<ModelFiles> {
+  const sources: ByteSource[] = [];
+  const close = async () => {
+    await Promise.all(sources.splice(0).map((source) => source.close?.()));
   };
+  try {
+    const files = await open((source) => {
+      sources.push(source);
+      return source;
+    });
+    return { ...files, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 function checkManifest(json: unknown, location: string): Manifest {

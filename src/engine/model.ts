@@ -110,7 +110,7 @@ async function build(
     const loader = new FileTensorLoader(gpu, file, signal, (bytes) =>
       onProgress?.({ phase: 'download', file: file.name, loadedBytes: base + bytes, totalBytes }),
     );
-    free.push(() => loader.destroy());
+    free.push(loader.release);
     return loader;
   };
 

@@ -18,6 +18,8 @@ export interface ByteSource {
    * for: sources reuse one buffer, so that loading a model does not leave gigabytes to the garbage collector.
    */
   stream(offset: number, length: number, pieceBytes?: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Of sources that hold something open. */
+  close?(): Promise<void>;
 }
 
 /** @throws FormatError `truncated` unless [offset, offset + length) lies in the file. */

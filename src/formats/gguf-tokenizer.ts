@@ -51,11 +51,10 @@ export function tokenizerFromGguf(metadata: Metadata, file = 'GGUF'): Tokenizer 
   }
   const vocabulary = readVocabulary(get);
   const { tokens, ids, types } = vocabulary;
-  const id = (name: string) => get.id(`tokenizer.ggml.${name}_token_id`, tokens.length);
 
   const eos = new Set<number>();
   for (const name of ['eos', 'eot', 'eom']) {
-    const value = id(name);
+    const value = specialId(get, name, tokens);
     if (value !== undefined) eos.add(value);
   }
   // llama.cpp's default for SentencePiece vocabularies. (Its default for BPE, 11, is GPT-2's habit and no one else's.)
@@ -66,7 +65,7 @@ export function tokenizerFromGguf(metadata: Metadata, file = 'GGUF'): Tokenizer 
     eos.add(found);
     types[found] = CONTROL;
   }
-  const bos = id('bos') ?? (model === 'llama' && tokens.length > 1 ? 1 : undefined);
+  const bos = specialId(get, 'bos', tokens) ?? (model === 'llama' && tokens.length > 1 ? 1 : undefined);
 
   let addBos: boolean;
   let addSpace = false;
@@ -74,7 +73,7 @@ export function tokenizerFromGguf(metadata: Metadata, file = 'GGUF'): Tokenizer 
   if (model === 'llama') {
     addSpace = get.boolean('tokenizer.ggml.add_space_prefix') ?? true;
     addBos = true;
-    encodeText = scoreEncoder(get, vocabulary, id('unknown') ?? 0, addSpace);
+    encodeText = scoreEncoder(get, vocabulary, specialId(get, 'unknown', tokens) ?? 0, addSpace);
   } else {
     const name = get.string('tokenizer.ggml.pre') ?? 'default';
     const pre = preTokenizer(name);
@@ -110,6 +109,11 @@ export function tokenizerFromGguf(metadata: Metadata, file = 'GGUF'): Tokenizer 
       return tokens[tokenId];
     },
   };
+}
+
+/** No closure in the function above: the tokenizer's own would keep the file's whole metadata alive with it. */
+function specialId(get: MetadataReader, name: string, tokens: readonly string[]): number | undefined {
+  return get.id(`tokenizer.ggml.${name}_token_id`, tokens.length);
 }
 
 function readVocabulary(get: MetadataReader): Vocabulary {

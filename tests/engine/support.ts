@@ -38,7 +38,11 @@ export function openStarter(): Promise<ModelFiles> {
 
 /** Keys and values in f32 unless told: the tier that is compared most closely. */
 export async function loadModel(gpu: Gpu, files: ModelFiles, options: Partial<ModelOptions> = {}): Promise<Model> {
-  return Model.load(gpu, files, { choices: await chooseKernels(gpu), kvFormat: 'f32', ...options });
+  try {
+    return await Model.load(gpu, files, { choices: await chooseKernels(gpu), kvFormat: 'f32', ...options });
+  } finally {
+    await files.close();
+  }
 }
 
 export const GREEDY = resolveSampling({ temperature: 0, maxTokens: 48 });
