@@ -25,7 +25,7 @@ export interface DecodeAttentionOptions {
   readonly bucket?: number;
 }
 
-/** Keys per split: see the sweep in tests/bench. */
+/** Keys per split: enough to hide a workgroup's start, few enough to spread a context of 1024 over 8 of them per head. */
 const SPLIT = 128;
 
 /**
@@ -54,7 +54,8 @@ export function decodeAttention(rec: Recorder, options: DecodeAttentionOptions):
   const broadcast = choice === 'broadcast';
   const threads = broadcast ? subgroupLanes(rec.gpu) : choice === 'thread' ? 8 : 64;
   const subgroups = choice === 'subgroup' && rec.gpu.features.subgroupMinSize > 0;
-  const partials = rec.tensor(`${label} partials`, [heads, splits, (quads + 1) * 4]);
+  // Declared u32 so that the NaN finder passes over it: splits past the live length keep what the arena held before.
+  const partials = rec.tensor(`${label} partials`, [heads, splits, (quads + 1) * 4], 'u32');
   const direct = splits === 1;
   rec.dispatch({
     label,
