@@ -30,7 +30,8 @@ export function softwareChoices(gpu: Gpu): KernelChoices {
     rowThreads: 8,
     matvec: alone ? 'broadcast' : 'thread',
     matmul: alone ? 'broadcast' : 'register',
-    attention: alone ? 'broadcast' : 'thread',
+    // With four lanes sharing keys gains nothing over each query reading its own (measured on SwiftShader).
+    attention: alone && gpu.features.subgroupMinSize >= 8 ? 'broadcast' : 'thread',
   };
 }
 
