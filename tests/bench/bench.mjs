@@ -6,7 +6,7 @@
  * file tells how to read the table. Installs the peers on first use, here and nowhere else.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -167,7 +167,8 @@ function versionOf(name) {
 
 /** Builds the bench page with the engine in it, so that edits during a run change nothing, and serves it. */
 async function servePage() {
-  const outDir = join(cache, 'page');
+  const outDir = join(cache, `page-${process.pid}`);
+  cleanUps.push(() => rmSync(outDir, { recursive: true, force: true }));
   await build({
     root,
     configFile: false,

@@ -10,7 +10,7 @@ import { destroyWeight, uploadWeight, type Weight } from '../../../src/kernels/w
 import { type FourBit, fourBit, noise } from './blocks';
 import type { Row } from './host';
 import { alternate, type Contender, planRunner } from './measure';
-import { ortRunner } from './ort';
+import { ortManyRunner, ortRunner } from './ort';
 import { matmulVariants, matvecVariants } from './variants';
 
 const GEMV = [
@@ -50,7 +50,10 @@ async function measureCase(gpu: Gpu, section: Row['section'], m: number, k: numb
           ours: false,
           precision: accuracyLevel ? 'int8' : 'f32',
           make: () =>
-            ortRunner({ m, weight: data, x, accuracyLevel, copies, check: (y) => check(y, accuracyLevel !== 0) }),
+            (copies > 1 ? ortManyRunner : ortRunner)({
+              ...{ m, weight: data, x, accuracyLevel, copies },
+              check: (y) => check(y, accuracyLevel !== 0),
+            }),
         }),
       ),
     ),

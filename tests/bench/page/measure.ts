@@ -8,12 +8,13 @@ export interface Contender {
   readonly who: string;
   readonly ours: boolean;
   readonly precision?: Precision;
-  /** Everything that is not timed. The returned function does the work once and gives its times in ms. */
-  make(): Promise<Runner>;
+  /** Everything that is not timed; undefined where measuring would tell nothing. */
+  make(): Promise<Runner | undefined>;
 }
 
 export interface Runner {
   readonly note?: string;
+  /** Does the work once and gives its times in ms. */
   run(): Promise<readonly number[]>;
   /** Shorter than `run`, for the warm-up. */
   warm?(): Promise<unknown>;
@@ -61,8 +62,11 @@ export async function alternate(contenders: readonly Contender[], rounds: number
     const entry: (typeof entries)[number] = { outcome: { who, ours, precision, rounds: [] }, spent: 0 };
     entries.push(entry);
     await attempt(entry, async () => {
-      entry.runner = await make();
-      await (entry.runner.warm ?? entry.runner.run)();
+      const runner = await make();
+      // Too late: it has failed by the clock meanwhile.
+      if (entry.outcome.failed) return runner?.dispose?.();
+      entry.runner = runner;
+      await (entry.runner?.warm ?? entry.runner?.run)?.();
     });
     if (entry.spent > SLOW_MS) await benchSay(`  ${who}: ${(entry.spent / 1000).toFixed(0)} s to get ready`);
     entry.spent = 0;
@@ -80,7 +84,7 @@ export async function alternate(contenders: readonly Contender[], rounds: number
     outcome.note ??= runner?.note;
     await runner?.dispose?.();
   }
-  return entries.map(({ outcome }) => outcome);
+  return entries.map(({ outcome }) => outcome).filter(({ rounds: told, failed }) => told.length > 0 || failed);
 }
 
 async function limited(work: Promise<void>): Promise<void> {
