@@ -57,6 +57,17 @@ export class PipelineCache {
     return pending;
   }
 
+  /**
+   * Checks a variant's WGSL without making a pipeline, which on some drivers takes seconds.
+   * @throws GpuError `validation` with the compiler's words
+   */
+  async validate(key: PipelineKey): Promise<Omit<Pipeline, 'pipeline'>> {
+    const { module, interface: shape, layout } = this.moduleFor(key);
+    const messages = await errorsOf(module);
+    if (messages) throw new GpuError('validation', `kernel ${pipelineId(key)} does not compile:\n${messages}`);
+    return { layout, interface: shape };
+  }
+
   /** Compiles without letting others run meanwhile. For debug tools that cannot wait; models use {@link get}. */
   getNow(key: PipelineKey): Pipeline {
     const id = pipelineId(key);
@@ -80,8 +91,7 @@ export class PipelineCache {
       const pipeline = await this.device.createComputePipelineAsync(descriptor(key, module, pipelineLayout));
       return { pipeline, layout, interface: shape };
     } catch (cause) {
-      const info = await module.getCompilationInfo();
-      const messages = info.messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`).join('\n');
+      const messages = await errorsOf(module);
       throw new GpuError(
         'validation',
         `kernel ${pipelineId(key)} does not compile: ${(cause as Error).message}\n${messages}`,
@@ -115,6 +125,13 @@ export class PipelineCache {
     }
     return found;
   }
+}
+
+/** The compiler's errors, a line each. */
+async function errorsOf(module: GPUShaderModule): Promise<string> {
+  const { messages } = await module.getCompilationInfo();
+  const errors = messages.filter(({ type }) => type === 'error');
+  return errors.map(({ lineNum, linePos, message }) => `${lineNum}:${linePos} ${message}`).join('\n');
 }
 
 function descriptor(
