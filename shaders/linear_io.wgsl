@@ -71,11 +71,11 @@ struct Params {
 #endif
 
 #if !ODD && !INT8
-// Columns 4 c4 .. 4 c4 + 3 of row m of x, zeros past its end.
+// Columns 4 c4 .. 4 c4 + 3 of row m of x; past its end any, since the weights there are zeros.
 fn x4(m: u32, c4: u32) -> vec4f {
   let n4 = params.cols >> 2u;
 #if TAIL
-  return select(vec4f(0.0), x[m * n4 + min(c4, n4 - 1u)], c4 < n4);
+  return x[m * n4 + min(c4, n4 - 1u)];
 #else
   return x[m * n4 + c4];
 #endif
