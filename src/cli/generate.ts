@@ -86,35 +86,17 @@ export async function generateCommand(args: string[]): Promise<number> {
   const kvFormat = choice('kv', ['f16', 'f32'] as const);
   const kernels = choice('kernels', ['auto', 'plain'] as const);
 
+  const context = number('context');
+  if (context !== undefined && !(Number.isInteger(context) && context > 1))
+    throw new UsageError(`--context wants a whole number above 1, not "${values.context}"`);
+
+  // Everything that can be wrong with the command line or the files, before the GPU is opened.
   const ports = nodePorts();
-  const gpu = await Gpu.open(ports.gpu, { without });
+  const picture = values.image === undefined ? undefined : await openPicture(values.image);
   const began = performance.now();
   const files = values.model.endsWith('.json')
     ? await openManifest(ports, values.model)
     : await openBareGguf(await FileSource.open(values.model));
-  const model = await Model.load(gpu, files, {
-    choices: kernels === 'plain' ? DEFAULT_CHOICES : await chooseKernels(gpu, ports.memory),
-    kvFormat,
-    context: number('context'),
-    mlpFromInput: positionMode === 'published',
-    checkFinite: values['check-finite'],
-  });
-  await files.close();
-  const loadMs = performance.now() - began;
-
-  const image =
-    values.image === undefined
-      ? undefined
-      : await encodeImage(model, await openAsBlob(values.image), ports.decodeImage);
-  const promptImage = image && { hash: image.hash, features: featuresPerImage(model.lavin) };
-  const format = files.manifest.prompt;
-  const prompt = values.chat
-    ? chatPrompt(format, model.tokenizer, {
-        system: values.system,
-        turns: [{ role: 'user', text: values.prompt }],
-        image: promptImage,
-      })
-    : rawPrompt(format, model.tokenizer, values.prompt, promptImage);
   const sampling = resolveSampling(
     {
       temperature: number('temperature'),
@@ -127,6 +109,31 @@ export async function generateCommand(args: string[]): Promise<number> {
     },
     { maxTokens: 128, ...files.manifest.sampling },
   );
+  const { vocabulary } = files.llama.description.config;
+  const unknown = forced?.find((id) => id >= vocabulary);
+  if (unknown !== undefined) throw new UsageError(`--force-tokens: ${unknown} is not one of ${vocabulary} tokens`);
+
+  const gpu = await Gpu.open(ports.gpu, { without });
+  const model = await Model.load(gpu, files, {
+    choices: kernels === 'plain' ? DEFAULT_CHOICES : await chooseKernels(gpu, ports.memory),
+    kvFormat,
+    context,
+    mlpFromInput: positionMode === 'published',
+    checkFinite: values['check-finite'],
+  });
+  await files.close();
+  const loadMs = performance.now() - began;
+
+  const image = picture && (await encodeImage(model, picture, ports.decodeImage));
+  const promptImage = image && { hash: image.hash, features: featuresPerImage(model.lavin) };
+  const format = files.manifest.prompt;
+  const prompt = values.chat
+    ? chatPrompt(format, model.tokenizer, {
+        system: values.system,
+        turns: [{ role: 'user', text: values.prompt }],
+        image: promptImage,
+      })
+    : rawPrompt(format, model.tokenizer, values.prompt, promptImage);
   const result = await answer(model, {
     prompt,
     modality: image ? 1 : 0,
@@ -165,4 +172,12 @@ export async function generateCommand(args: string[]): Promise<number> {
   };
   process.stdout.write(`${JSON.stringify(report)}\n`);
   return 0;
+}
+
+async function openPicture(path: string): Promise<Blob> {
+  try {
+    return await openAsBlob(path);
+  } catch (cause) {
+    throw new Error(`${path}: the picture could not be opened.`, { cause });
+  }
 }

@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util';
 import { GENERATE_USAGE, generateCommand } from './generate';
 import { formatInspection, inspect } from './inspect';
 import { UsageError } from './usage';
@@ -10,10 +11,10 @@ lavin inspect FILE [--json]
   what a GGUF or safetensors file holds`;
 
 async function inspectCommand(args: string[]): Promise<number> {
-  const [path] = args.filter((a) => !a.startsWith('--'));
-  if (!path) throw new UsageError('lavin inspect wants a file.');
-  const report = await inspect(path);
-  process.stdout.write(args.includes('--json') ? `${JSON.stringify(report)}\n` : `${formatInspection(report)}\n`);
+  const { values, positionals } = parseArgs({ args, options: { json: { type: 'boolean' } }, allowPositionals: true });
+  if (positionals.length !== 1) throw new UsageError('lavin inspect wants one file.');
+  const report = await inspect(positionals[0]);
+  process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${formatInspection(report)}\n`);
   return 0;
 }
 
@@ -26,17 +27,19 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
 export async function main(args: string[]): Promise<number> {
   const [name, ...rest] = args;
   const command = COMMANDS[name];
+  if (name === 'help' || name === '--help') {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
   if (!command) {
-    process.stderr.write(
-      `${name && name !== 'help' && name !== '--help' ? `There is no command "${name}".\n\n` : ''}${USAGE}\n`,
-    );
-    return name === 'help' || name === '--help' ? 0 : 2;
+    process.stderr.write(`${name ? `There is no command "${name}".\n\n` : ''}${USAGE}\n`);
+    return 2;
   }
   try {
     return await command(rest);
   } catch (error) {
     const { name: kind, message, code } = error as Error & { code?: string };
-    const usage = kind === 'UsageError' || code?.startsWith('ERR_PARSE_ARGS');
+    const usage = kind === 'UsageError' || kind === 'SamplingError' || code?.startsWith('ERR_PARSE_ARGS');
     process.stderr.write(`lavin ${name}: ${message}\n`);
     if (!usage && process.env.LAVIN_DEBUG) process.stderr.write(`${(error as Error).stack}\n`);
     return usage ? 2 : 1;
