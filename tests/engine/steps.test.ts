@@ -89,11 +89,12 @@ describe('a decoded token', () => {
       await answer(model, { ...request, forced: given(24) });
       const watch = new DeviceWatch(gpu);
       try {
-        const counts = async (tokens: number) => {
+        const counts = async (tokens: number): Promise<Record<string, number>> => {
           watch.reset();
           const { records } = await answer(model, { ...request, forced: given(tokens) });
           expect(records).toHaveLength(tokens);
-          return { ...Object.fromEntries(watch.made), submits: watch.submits };
+          const made: Record<string, number> = Object.fromEntries(watch.made);
+          return { ...made, submits: watch.submits } as Record<string, number>;
         };
         const few = await counts(8);
         const many = await counts(40);
