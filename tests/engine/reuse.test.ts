@@ -121,6 +121,21 @@ describe('a later prompt reuses what the cache holds of it', () => {
       const { reused } = await compare({ turns });
       expect(reused).toBeGreaterThanOrEqual(request.prompt.slots.length);
     },
+    'the first wording again after an edit': async () => {
+      const { turns } = await exchange(OPPOSITE);
+      await ask({ turns: [user('What is the opposite of small?')] });
+      // The edit wrote over what stood behind the shared beginning.
+      const { reused } = await compare({ turns: [...turns, user('And of big?')] });
+      expect(reused).toBeGreaterThan(5);
+    },
+    'after an answer cut short: its newest token was never fed': async () => {
+      model.cache.clear();
+      const request = await requestFor({ turns: [user('Hello')] });
+      const cut = await answer(model, { ...request, sampling: { ...GREEDY, maxTokens: 3 } });
+      expect(cut.stopReason).toBe('max-tokens');
+      const { reused } = await compare({ turns: [user('Hello'), assistant(cut), user(OPPOSITE)] });
+      expect(reused).toBe(request.prompt.slots.length + 2);
+    },
     'after a prompt that was stopped': async () => {
       const { turns } = await exchange(OPPOSITE);
       const next = { turns: [...turns, user(`And of ${'very '.repeat(150)}big?`)] };

@@ -3,7 +3,7 @@ import { openAsBlob } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { answer } from '../../src/engine/answer';
 import { encodeImage } from '../../src/engine/engine';
 import type { Model } from '../../src/engine/model';
@@ -86,34 +86,38 @@ describe('a decoded token', () => {
     'is one submit, and makes no GPU object but encoder, pass and command buffer',
     async () => {
       const request = { prompt: promptFor('Hello'), modality: 0 as const, sampling: GREEDY };
-      await answer(model, { ...request, forced: given(24) });
+      // A step that takes longer than a slice is cut: on a busy machine any might. Here each counts as quick.
+      model.decoder.learnStepMs(1e-3);
+      const learn = vi.spyOn(model.decoder, 'learnStepMs').mockImplementation(() => {});
       const watch = new DeviceWatch(gpu);
       try {
         const counts = async (tokens: number): Promise<Record<string, number>> => {
-          watch.reset();
-          const { records } = await answer(model, { ...request, forced: given(tokens) });
+          const onPrefill = () => watch.reset();
+          const { records } = await answer(model, { ...request, forced: given(tokens), onPrefill });
           expect(records).toHaveLength(tokens);
           const made: Record<string, number> = Object.fromEntries(watch.made);
           return { ...made, submits: watch.submits } as Record<string, number>;
         };
         const few = await counts(8);
         const many = await counts(40);
-        // Everything else happens once per answer: prefill, head, the words of the step buffer.
-        expect(few).toEqual({
-          ...many,
-          createCommandEncoder: many.createCommandEncoder - 32,
-          beginComputePass: many.beginComputePass - 32,
-          finish: many.finish - 32,
-          submits: many.submits - 32,
+        // The sampler's words are written once per answer, before the first token.
+        const { writeBuffer } = few;
+        const made = (n: number) => ({
+          createCommandEncoder: n,
+          beginComputePass: n,
+          finish: n,
+          submits: n,
+          writeBuffer,
         });
+        expect(few).toEqual(made(8));
+        expect(many).toEqual(made(40));
         // It counts what it is meant to count.
-        expect(few.createCommandEncoder).toBe(few.submits);
-        expect(Object.keys(few).filter((name) => name.startsWith('create'))).toEqual(['createCommandEncoder']);
         watch.reset();
         await gpu.read({ buffer: model.lavin.adapters!.buffer, offset: 0, size: 16 });
         expect(watch.made.get('createBuffer')).toBe(1);
       } finally {
         watch.end();
+        learn.mockRestore();
       }
     },
     RUN_TIMEOUT,
@@ -132,6 +136,8 @@ describe('a stop', () => {
       const stop = new AbortController();
       let seen = 0;
       let stoppedAt = 0;
+      let slowest = 0;
+      let last = Number.NaN;
       try {
         const { records, stopReason } = await answer(model, {
           prompt: promptFor('Hello'),
@@ -141,6 +147,9 @@ describe('a stop', () => {
           signal: stop.signal,
           onToken: () => {
             seen++;
+            const now = performance.now();
+            slowest = Math.max(slowest, now - last || 0);
+            last = now;
             if (seen !== 5) return;
             stop.abort();
             stoppedAt = performance.now();
@@ -151,8 +160,8 @@ describe('a stop', () => {
         expect(stopReason).toBe('stopped');
         expect(records).toHaveLength(5);
         expect(watch.submits).toBe(0);
-        // Steps on their way are waited for: four, and together planned for 80 ms.
-        expect(elapsed).toBeLessThan(Math.max(100, 5 * model.decoder.stepMs));
+        // Steps on their way are waited for: at most four, and no more than 80 ms of them where that is known.
+        expect(elapsed).toBeLessThan(Math.max(100, 5 * slowest));
       } finally {
         watch.end();
       }
