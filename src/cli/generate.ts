@@ -97,31 +97,34 @@ export async function generateCommand(args: string[]): Promise<number> {
   const files = values.model.endsWith('.json')
     ? await openManifest(ports, values.model)
     : await openBareGguf(await FileSource.open(values.model));
-  const sampling = resolveSampling(
-    {
-      temperature: number('temperature'),
-      topK: number('top-k'),
-      topP: number('top-p'),
-      minP: number('min-p'),
-      repetitionPenalty: number('repetition-penalty'),
-      seed: number('seed'),
-      maxTokens: number('max-tokens'),
-    },
-    { maxTokens: 128, ...files.manifest.sampling },
-  );
-  const { vocabulary } = files.llama.description.config;
-  const unknown = forced?.find((id) => id >= vocabulary);
-  if (unknown !== undefined) throw new UsageError(`--force-tokens: ${unknown} is not one of ${vocabulary} tokens`);
+  const load = async () => {
+    const sampling = resolveSampling(
+      {
+        temperature: number('temperature'),
+        topK: number('top-k'),
+        topP: number('top-p'),
+        minP: number('min-p'),
+        repetitionPenalty: number('repetition-penalty'),
+        seed: number('seed'),
+        maxTokens: number('max-tokens'),
+      },
+      { maxTokens: 128, ...files.manifest.sampling },
+    );
+    const { vocabulary } = files.llama.description.config;
+    const unknown = forced?.find((id) => id >= vocabulary);
+    if (unknown !== undefined) throw new UsageError(`--force-tokens: ${unknown} is not one of ${vocabulary} tokens`);
 
-  const gpu = await Gpu.open(ports.gpu, { without });
-  const model = await Model.load(gpu, files, {
-    choices: kernels === 'plain' ? DEFAULT_CHOICES : await chooseKernels(gpu, ports.memory),
-    kvFormat,
-    context,
-    mlpFromInput: positionMode === 'published',
-    checkFinite: values['check-finite'],
-  });
-  await files.close();
+    const gpu = await Gpu.open(ports.gpu, { without });
+    const model = await Model.load(gpu, files, {
+      choices: kernels === 'plain' ? DEFAULT_CHOICES : await chooseKernels(gpu, ports.memory),
+      kvFormat,
+      context,
+      mlpFromInput: positionMode === 'published',
+      checkFinite: values['check-finite'],
+    });
+    return { gpu, model, sampling };
+  };
+  const { gpu, model, sampling } = await load().finally(() => files.close());
   const loadMs = performance.now() - began;
 
   const image = picture && (await encodeImage(model, picture, ports.decodeImage));

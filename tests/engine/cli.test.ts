@@ -4,7 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { FileSource } from '../../src/cli/file-source';
 import { main } from '../../src/cli/main';
 import { LOAD_TIMEOUT, STARTER } from './support';
 
@@ -162,8 +163,17 @@ describe('errors are words and a status', () => {
     ['a missing file to inspect', () => ['inspect', join(folder, 'nowhere.gguf')], 1, /nowhere\.gguf/],
     ['noise to inspect', () => ['inspect', join(folder, 'noise.gguf')], 1, /noise\.gguf/],
   ];
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
   it.each(cases)('%s', async (_, args, status, words) => {
+    const opening = vi.spyOn(FileSource, 'open');
+    const closing = vi.spyOn(FileSource.prototype, 'close');
     const result = await inProcess(...args());
+    const opened = await Promise.allSettled(opening.mock.results.map(({ value }) => value));
+    expect(new Set(closing.mock.contexts)).toEqual(
+      new Set(opened.flatMap((source) => (source.status === 'fulfilled' ? [source.value] : []))),
+    );
     expect(result.stderr).toMatch(words);
     // For people: no stack, no JavaScript.
     expect(result.stderr).not.toMatch(/\n\s+at |TypeError|undefined/);
