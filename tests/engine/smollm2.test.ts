@@ -45,7 +45,7 @@ describe.skipIf(!path)(`SmolLM2 (${path ? 'Q4_1' : NO_SMOLLM2})`, () => {
 
   async function load(kvFormat: KvFormat): Promise<Model> {
     const gpu = await openTestGpu();
-    // All of them take ten minutes on SwiftShader: the shortest there, every one elsewhere.
+    // All of them, twice, take ten minutes on SwiftShader: the shortest there, every one elsewhere.
     if (isSwiftShader(gpu)) chosen = prompts.filter(({ name }) => name === 'months');
     return loadModel(gpu, await openBareGguf(await FileSource.open(path!)), { kvFormat, context: 512 });
   }
@@ -121,12 +121,11 @@ describe.skipIf(!path)(`SmolLM2 (${path ? 'Q4_1' : NO_SMOLLM2})`, () => {
     'does so with keys and values in f16 too, as the page keeps them',
     async () => {
       const half = await load('f16');
-      const definite = chosen.filter((p) => !p.open).slice(0, 2);
+      const definite = chosen.filter((p) => !p.open);
       const pairs: [Prompt, readonly TokenRecord[]][] = [];
       for (const prompt of definite) pairs.push([prompt, await teacherForced(half, prompt)]);
       const { share, gap } = agreement(pairs);
-      // 97 steps: a single other one is 1%.
-      expect(share).toBeGreaterThanOrEqual(0.98);
+      expect(share).toBeGreaterThanOrEqual(0.99);
       expect(gap).toBeLessThanOrEqual(0.1);
     },
     LOAD_TIMEOUT,
