@@ -15,10 +15,13 @@ import { packSampling, type SamplingOptions } from './sampling';
 
 /**
  * Row counts prefill is recorded for: one shares decode's kernels, the others the matrix-matrix ones. A prompt is cut
- * into the largest that fit; its tail is padded to the next, or done row by row where that is less work.
+ * into the largest that fit; its tail is padded to the next, cut once more or done row by row, whichever is least work.
  */
-const BUCKETS = [1, 32, 128, 256] as const;
+const BUCKETS = [1, 32, 64, 128, 256] as const;
+const LARGEST_BUCKET = BUCKETS[BUCKETS.length - 1];
 const MOST_SINGLE_ROWS = 4;
+/** What a pass costs beyond its rows, in rows: the weights are read once more. An estimate; it decides close cases. */
+const PASS_ROWS = 16;
 /** Ring entries: more than can ever be in flight. */
 const RING_ENTRIES = 32;
 const HISTORY = 1024;
@@ -76,7 +79,7 @@ export class Decoder {
       headDim: config.headDim,
       format: options.kvFormat,
     });
-    const rows = BUCKETS[BUCKETS.length - 1];
+    const rows = LARGEST_BUCKET;
     this.step = createStep(gpu);
     this.buffers.push(this.step.range!.buffer);
     this.slots = this.state('slots', [rows], 'i32');
@@ -295,11 +298,16 @@ export class Decoder {
 }
 
 function bucketFor(rows: number): number {
-  if (rows <= MOST_SINGLE_ROWS) return 1;
-  const largest = BUCKETS[BUCKETS.length - 1];
-  if (rows >= largest) return largest;
-  // Padding a bucket by half or more costs what the smaller bucket and a second pass would.
+  return rows >= LARGEST_BUCKET ? LARGEST_BUCKET : nextPass(rows).bucket;
+}
+
+/** The next pass over fewer rows than the largest bucket has, and what it and those after it cost, in rows. */
+function nextPass(rows: number): { bucket: number; cost: number } {
+  if (rows <= MOST_SINGLE_ROWS) return { bucket: 1, cost: rows * PASS_ROWS };
   const holding = BUCKETS.find((b) => b >= rows)!;
-  const filled = [...BUCKETS].reverse().find((b) => b <= rows)!;
-  return filled > 1 && rows < holding / 2 ? filled : holding;
+  const whole = { bucket: holding, cost: holding + PASS_ROWS };
+  const filled = BUCKETS.findLast((b) => b < rows)!;
+  if (filled === 1) return whole;
+  const cut = { bucket: filled, cost: filled + PASS_ROWS + nextPass(rows - filled).cost };
+  return cut.cost < whole.cost ? cut : whole;
 }
