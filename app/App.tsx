@@ -2,10 +2,13 @@ import { useReducer } from 'react';
 import { ChatPane } from './components/chat/ChatPane';
 import { Header } from './components/Header';
 import { ModelCard } from './components/model/ModelCard';
+import { ModelsPlace } from './components/models/ModelsPlace';
+import { RouterPlace } from './components/router/RouterPlace';
 import { RoutingPanel } from './components/routing/RoutingPanel';
 import { loadDraft } from './hooks/draft';
 import { useChat } from './hooks/useChat';
 import { useEngine } from './hooks/useEngine';
+import { usePlace } from './hooks/usePlace';
 import { reducer } from './state/reducer';
 import { initialState } from './state/state';
 
@@ -13,16 +16,20 @@ export function App() {
   const [state, dispatch] = useReducer(reducer, undefined, () => initialState(loadDraft()));
   const engine = useEngine(dispatch);
   const chat = useChat(state, dispatch, engine);
+  const place = usePlace();
   return (
     <>
-      <Header state={state} engine={engine} chat={chat} />
-      <main className="places">
+      <Header place={place} state={state} engine={engine} chat={chat} />
+      {/* Stays where it is when another place is open: an answer goes on, nothing scrolls away. */}
+      <main className="places" hidden={place !== 'chat'}>
         <ChatPane state={state} engine={engine} chat={chat} />
         <aside className="side" id="side" aria-label="What the model does">
           <RoutingPanel state={state} />
           <ModelCard state={state} />
         </aside>
       </main>
+      {place === 'router' && <RouterPlace state={state} engine={engine} />}
+      {place === 'models' && <ModelsPlace state={state} engine={engine} />}
     </>
   );
 }

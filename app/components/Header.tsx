@@ -1,16 +1,19 @@
 import type { ChatVerbs } from '../hooks/useChat';
 import type { EngineVerbs } from '../hooks/useEngine';
+import type { Place } from '../hooks/usePlace';
 import { PlusIcon } from '../icons';
 import type { State } from '../state/state';
 import { ModelPicker } from './model/ModelPicker';
+import { Places } from './Places';
 
 interface HeaderProps {
+  readonly place: Place;
   readonly state: State;
   readonly engine: EngineVerbs;
   readonly chat: ChatVerbs;
 }
 
-export function Header({ state, engine, chat }: HeaderProps) {
+export function Header({ place, state, engine, chat }: HeaderProps) {
   const { messages, turn } = state.chat;
   return (
     <header className="header">
@@ -28,19 +31,24 @@ export function Header({ state, engine, chat }: HeaderProps) {
         </svg>
         <span className="brand-word">LaVIN</span>
       </h1>
+      <Places place={place} />
       <ModelPicker catalogue={state.catalogue} engineState={state.engine} onPick={engine.load} />
-      <a className="quiet to-side" href="#side">
-        Routing
-      </a>
-      <button
-        type="button"
-        className="quiet"
-        disabled={messages.length === 0 || turn.phase === 'answering'}
-        onClick={chat.newChat}
-      >
-        <PlusIcon />
-        <span>New chat</span>
-      </button>
+      {place === 'chat' && (
+        <>
+          <a className="quiet to-side" href="#side">
+            Routing
+          </a>
+          <button
+            type="button"
+            className="quiet"
+            disabled={messages.length === 0 || turn.phase === 'answering'}
+            onClick={chat.newChat}
+          >
+            <PlusIcon />
+            <span>New chat</span>
+          </button>
+        </>
+      )}
     </header>
   );
 }

@@ -44,6 +44,10 @@ test('the whole way by keyboard: model, picture, question, stop, routing, new ch
   await expect(page.getByText('Ready', { exact: true })).toBeVisible();
   await page.keyboard.press('Tab');
   await expect(page.getByRole('link', { name: 'Skip to the message box' })).toBeFocused();
+  for (const place of ['Chat', 'Router', 'Models']) {
+    await page.keyboard.press('Tab');
+    await expect(page.getByRole('link', { name: place, exact: true })).toBeFocused();
+  }
   await page.keyboard.press('Tab');
   await expect(page.getByRole('button', { name: /^Model:/ })).toBeFocused();
   await page.keyboard.press('Enter');
