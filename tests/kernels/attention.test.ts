@@ -57,7 +57,7 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup'])('attention, %s', (v
       { causal: false, hideSlot0: true },
     ],
     ['causal', { batch: 3, length: 64, heads: 2, kvHeads: 1, headDim: 48 }, CAUSAL],
-    ['LaVIN, 3 heads to 1', { batch: 2, length: 33, heads: 3, kvHeads: 1, headDim: 80 }, LAVIN],
+    ['LaVIN, two groups of 3 heads', { batch: 2, length: 33, heads: 6, kvHeads: 2, headDim: 80 }, LAVIN],
     ['LaVIN, 300 rows', { batch: 1, length: 300, heads: 2, kvHeads: 2, headDim: 16 }, LAVIN],
     ['heads of 96', { batch: 1, length: 19, heads: 2, kvHeads: 1, headDim: 96 }, LAVIN],
     ['heads of 128', { batch: 1, length: 40, heads: 5, kvHeads: 1, headDim: 128 }, CAUSAL],
