@@ -15,11 +15,15 @@ export interface AnswerRequest {
   readonly forced?: readonly number[];
   readonly signal?: AbortSignal;
   readonly onPrefill?: GenerateRequest['onPrefill'];
-  /** Called with newly streamed text; may be empty while characters or stop strings are held back. */
-  readonly onToken?: (piece: string, record: TokenRecord, tokensPerSecond: number) => void;
+  /**
+   * Called with newly streamed text; may be empty while characters or stop strings are held back. What is still held
+   * back at the end comes without a record.
+   */
+  readonly onToken?: (piece: string, record: TokenRecord | undefined, tokensPerSecond: number) => void;
 }
 
 export interface Answer {
+  /** With what the prompt had begun of it. */
   readonly text: string;
   readonly stopReason: FinishReason | 'stop-string';
   readonly records: readonly TokenRecord[];
@@ -32,7 +36,13 @@ export interface Answer {
   readonly timeToFirstTokenMs: number;
 }
 
-/** Generates one answer as text: decodes tokens as they come back, ends at end-of-sequence or a stop string. */
+/** Odd, so that no two lengths share a seed: a continued answer must not draw the numbers that its beginning drew. */
+const SEED_STRIDE = 0x9e37_79b9;
+
+/**
+ * Generates one answer as text: decodes tokens as they come back, ends at end-of-sequence or a stop string. An answer
+ * that the prompt has begun goes on as if it had never been interrupted; the greedy one is the same, token for token.
+ */
 export async function answer(model: Model, request: AnswerRequest): Promise<Answer> {
   const { prompt, modality, forced, signal } = request;
   const began = performance.now();
@@ -40,7 +50,21 @@ export async function answer(model: Model, request: AnswerRequest): Promise<Answ
   const stops = new StopMatcher(request.stop ?? []);
   const records: TokenRecord[] = [];
   const prefill = { promptTokens: prompt.slots.length, reusedTokens: 0, milliseconds: 0 };
+  const begun = prompt.begun ?? [];
   let text = '';
+  let shown = '';
+  for (const id of begun) {
+    const piece = decode.push(id);
+    shown += piece;
+    text += stops.push(piece).text;
+  }
+  /** What the end of the interrupted answer let go, and is held back again now: not to be streamed twice. */
+  let repeated = shown.length - text.length;
+  const fresh = (piece: string) => {
+    const known = Math.min(repeated, piece.length);
+    repeated -= known;
+    return piece.slice(known);
+  };
   let firstAt = 0;
   const rate = () => (records.length > 1 ? ((records.length - 1) * 1000) / (performance.now() - firstAt) : 0);
   const positionMode = request.positionMode ?? 'trained';
@@ -52,7 +76,12 @@ export async function answer(model: Model, request: AnswerRequest): Promise<Answ
     context: `${model.manifest.name}/${model.adapterVersion}/${modality}/${positionMode}`,
     firstPosition: model.lavin.adapters ? 1 : 0,
     positionMode,
-    sampling: forced ? { ...request.sampling, maxTokens: forced.length } : request.sampling,
+    loweredFrom: prompt.slots.length - begun.length,
+    sampling: {
+      ...request.sampling,
+      seed: (request.sampling.seed + Math.imul(begun.length, SEED_STRIDE)) >>> 0,
+      ...(forced && { maxTokens: forced.length }),
+    },
     endIds: new Set(model.tokenizer.eos),
     forced,
     signal,
@@ -73,7 +102,7 @@ export async function answer(model: Model, request: AnswerRequest): Promise<Answ
       records.push(value);
       const { text: piece, stop } = stops.push(decode.push(value.token));
       text += piece;
-      request.onToken?.(piece, value, rate());
+      request.onToken?.(fresh(piece), value, rate());
       if (stop !== undefined) {
         stopReason = 'stop-string';
         break;
@@ -86,8 +115,7 @@ export async function answer(model: Model, request: AnswerRequest): Promise<Answ
     const rest = stops.push(decode.end()).text + stops.flush();
     if (rest) {
       text += rest;
-      const last = records[records.length - 1];
-      if (last) request.onToken?.(rest, last, rate());
+      request.onToken?.(fresh(rest), undefined, rate());
     }
   }
   const computed = prefill.promptTokens - prefill.reusedTokens;

@@ -83,11 +83,16 @@ export interface LoadedModel {
 export interface ChatTurn {
   readonly role: 'user' | 'assistant';
   readonly text: string;
+  /**
+   * Token ids of an answer to be continued, as {@link ChatEvent} gave them: text may be cut into tokens in more than one
+   * way. Ids that do not spell `text` in the loaded model's vocabulary are passed over.
+   */
+  readonly ids?: readonly number[];
 }
 
 export interface ChatRequest {
   readonly system?: string;
-  /** Ends with the user turn to be answered. */
+  /** Ends with the user turn to be answered, or with an assistant turn to be continued. */
   readonly turns: readonly ChatTurn[];
   /** The conversation's picture: encoded bytes (PNG, JPEG, WebP, ...), at most one. */
   readonly image?: Blob;
@@ -97,14 +102,22 @@ export interface ChatRequest {
 export type ChatEvent =
   | { readonly type: 'prefill'; readonly promptTokens: number; readonly reusedTokens: number; readonly done: number }
   | { readonly type: 'routing'; readonly modality: 'text' | 'image'; readonly patches: PatchRouting | undefined }
-  /** `text` is the newly streamed piece. */
-  | { readonly type: 'token'; readonly text: string; readonly tokens: number; readonly tokensPerSecond: number };
+  /** `text` is the newly streamed piece, `id` the token it came with; text held back until the end comes without one. */
+  | {
+      readonly type: 'token';
+      readonly text: string;
+      readonly id?: number;
+      readonly tokens: number;
+      readonly tokensPerSecond: number;
+    };
 
 export interface ChatResult {
+  /** The whole answer; of a continued one with what it began with. */
   readonly text: string;
   readonly stopReason: 'end' | 'stop-string' | 'max-tokens' | 'stopped' | 'context-full';
   readonly promptTokens: number;
   readonly reusedTokens: number;
+  /** Newly generated ones. */
   readonly tokens: number;
   readonly promptTokensPerSecond: number;
   readonly tokensPerSecond: number;

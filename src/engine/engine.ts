@@ -132,12 +132,15 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
         signal,
         onPrefill: ({ promptTokens, reusedTokens, done }) =>
           onEvent({ type: 'prefill', promptTokens, reusedTokens, done }),
-        onToken: (text, _, tokensPerSecond) => onEvent({ type: 'token', text, tokens: ++tokens, tokensPerSecond }),
+        onToken: (text, record, tokensPerSecond) => {
+          if (record) tokens++;
+          onEvent({ type: 'token', text, ...(record && { id: record.token }), tokens, tokensPerSecond });
+        },
       });
       const { records, ...figures } = result;
       return { ...figures, tokens: records.length, contextUsed: result.promptTokens + records.length };
     } catch (error) {
-      if (signal.aborted && error === signal.reason) return stoppedBeforeFirstToken();
+      if (signal.aborted && error === signal.reason) return stoppedBeforeFirstToken(request);
       throw gpu?.loss ?? error;
     } finally {
       answering = undefined;
@@ -206,9 +209,10 @@ export async function encodeImage(
   return model.encodedImage;
 }
 
-function stoppedBeforeFirstToken(): ChatResult {
+function stoppedBeforeFirstToken({ turns }: ChatRequest): ChatResult {
+  const last = turns.at(-1);
   return {
-    text: '',
+    text: last?.role === 'assistant' ? last.text : '',
     stopReason: 'stopped',
     promptTokens: 0,
     reusedTokens: 0,

@@ -9,6 +9,8 @@ import type { PromptFormat } from './manifest';
 export interface Prompt {
   readonly slots: readonly number[];
   readonly keys: readonly SlotKey[];
+  /** The last of these tokens that are already the answer's own, when one is to be continued. */
+  readonly begun?: readonly number[];
 }
 
 export interface PromptImage {
@@ -24,9 +26,36 @@ export interface PromptInput {
   readonly image?: PromptImage;
 }
 
-/** A conversation in the manifest's prompt format, ending where the answer begins. */
+/** A conversation in the manifest's prompt format, ending where the answer begins or, last turn an answer, goes on. */
 export function chatPrompt(format: PromptFormat, tokenizer: Tokenizer, input: PromptInput): Prompt {
-  return format.kind === 'plain' ? plainPrompt(format, tokenizer, input) : templatePrompt(format, tokenizer, input);
+  const last = input.turns.at(-1);
+  const continued = last?.role === 'assistant' ? last : undefined;
+  const asked = continued ? { ...input, turns: input.turns.slice(0, -1) } : input;
+  const prompt =
+    format.kind === 'plain' ? plainPrompt(format, tokenizer, asked) : templatePrompt(format, tokenizer, asked);
+  if (!continued) return prompt;
+  const begun = begunTokens(format, tokenizer, continued);
+  return { slots: [...prompt.slots, ...begun], keys: [...prompt.keys, ...begun], begun };
+}
+
+/** The answer's own ids where they spell its text; else its text as it would stand in the context of a later turn. */
+function begunTokens(format: PromptFormat, tokenizer: Tokenizer, { text, ids }: ChatTurn): readonly number[] {
+  if (ids && ids.length > 0 && spell(tokenizer, ids) === text) return ids;
+  if (format.kind === 'chat') return tokenizer.encode(text);
+  // The model writes the format's own space before its first word; an answer that was kept may have lost it.
+  const [before] = format.assistant.split('{text}');
+  return tokenizer.encode(text.startsWith(before) ? text : before + text);
+}
+
+/** What the tokens stream as; undefined if one is outside the vocabulary: they are another model's. */
+function spell(tokenizer: Tokenizer, ids: readonly number[]): string | undefined {
+  const stream = tokenizer.streamDecoder();
+  try {
+    return ids.map((id) => stream.push(id)).join('') + stream.end();
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** Literal text behind the image block (LaVIN's manifests) or alone: what a base model continues. */
