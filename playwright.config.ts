@@ -10,6 +10,8 @@ const quiet = [
   '--disable-component-update',
   '--disable-sync',
 ];
+/** A port of one's own comes with a built site of one's own: runs side by side must not build over each other. */
+const folder = process.env.E2E_PORT ? `node_modules/.cache/site-${port}` : 'dist';
 /** WebGPU on SwiftShader where there is no GPU. */
 const software = hasRealGpu() ? [] : ['--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'];
 
@@ -31,7 +33,7 @@ export default defineConfig({
     },
   },
   webServer: {
-    command: `npm run build && npm run preview -- --port ${port} --strictPort`,
+    command: `npm run build -- --outDir ${folder} && npm run preview -- --outDir ${folder} --port ${port} --strictPort`,
     url: `http://localhost:${port}/`,
     reuseExistingServer: false,
     timeout: 180_000,
