@@ -94,7 +94,7 @@ export interface NormAdapter {
 }
 
 /** Threads that share one row: as many as workgroup memory holds partial sums for (16 KiB by default limits). */
-function rowWorkgroup(rec: Recorder, exchanged: number): number {
+export function rowWorkgroup(rec: Recorder, exchanged: number): number {
   const fits = Math.floor(16_384 / 4 / (exchanged + 1)) - 1;
   let size = rec.choices.rowThreads;
   while (size > fits && size > 1) size /= 2;

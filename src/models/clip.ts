@@ -75,10 +75,24 @@ export interface ClipHidden {
   readonly hidden: readonly Tensor[];
   /** Routing weights per block, [L, 2] under batch0, else [N * L, 2]; empty without routers. */
   readonly routing: { readonly attn: readonly Tensor[]; readonly mlp: readonly Tensor[] };
+  /** What each expert adds, [N * L, 4] per block (kernels/router-study.ts); only under a {@link ClipStudy}. */
+  readonly norms: { readonly attn: readonly Tensor[]; readonly mlp: readonly Tensor[] };
+}
+
+/** The router view's recording: experts apart, measured, and mixed by weights that it may change. */
+export interface ClipStudy {
+  /** The weights to mix block `layer` by, of those that its router gave. */
+  reweigh(layer: number, site: 'attn' | 'mlp', weights: Tensor): Tensor;
 }
 
 /** Encodes images [N, 3, S, S] (normalised). */
-export function clipForward(g: Graph, { config, weights }: Clip, images: Tensor, adapters?: ClipAdapters): ClipHidden {
+export function clipForward(
+  g: Graph,
+  { config, weights }: Clip,
+  images: Tensor,
+  adapters?: ClipAdapters,
+  study?: ClipStudy,
+): ClipHidden {
   const count = images.shape[0];
   const tokens = clipTokens(config);
   const featureCount = clipFeatures(config);
@@ -91,15 +105,20 @@ export function clipForward(g: Graph, { config, weights }: Clip, images: Tensor,
   });
   const hidden: Tensor[] = [];
   const routing: { attn: Tensor[]; mlp: Tensor[] } = { attn: [], mlp: [] };
+  const norms: { attn: Tensor[]; mlp: Tensor[] } = { attn: [], mlp: [] };
 
-  const adapt = (label: string, z: Tensor, adapter: AdapterTensors | undefined, log: Tensor[]): Tensor => {
+  const adapt = (layer: number, site: 'attn' | 'mlp', z: Tensor): Tensor => {
+    const adapter = adapters?.layers[layer]?.[site];
     if (!adapter || !adapters) return z;
+    const label = `resblocks.${layer}.adapter_${site}`;
     if (adapters.kind === 'normal') return g.adapt(label, z, adapter, { kind: 'plain' }, tokens);
     const shared = adapters.routing === 'batch0';
-    const w = g.keep(g.route(`${label}.router`, z, adapter, 1, shared ? tokens : z.rows));
-    log.push(w);
-    const sampleStride = shared ? 0 : tokens;
-    return g.adapt(label, z, adapter, { kind: 'mixed', weights: w, sampleStride, rowStride: 1 }, tokens);
+    const routed = g.keep(g.route(`${label}.router`, z, adapter, 1, shared ? tokens : z.rows));
+    const w = study ? study.reweigh(layer, site, routed) : routed;
+    routing[site].push(w);
+    const mixing = { kind: 'mixed', weights: w, sampleStride: shared ? 0 : tokens, rowStride: 1 } as const;
+    if (study) norms[site].push(g.expertNorms(`${label}.norms`, z, adapter, mixing, tokens));
+    return g.adapt(label, z, adapter, mixing, tokens);
   };
 
   const patches = g.linear('visual.conv1', g.patches('visual.patches', images, config.patchSize), weights.patch);
@@ -109,12 +128,7 @@ export function clipForward(g: Graph, { config, weights }: Clip, images: Tensor,
 
   weights.blocks.forEach((block, i) => {
     const name = `resblocks.${i}`;
-    let z = adapt(
-      `${name}.adapter_attn`,
-      g.norm(`${name}.ln_1`, x, layerNorm(block.ln1)),
-      adapters?.layers[i]?.attn,
-      routing.attn,
-    );
+    let z = adapt(i, 'attn', g.norm(`${name}.ln_1`, x, layerNorm(block.ln1)));
     const qkv = g.linear(`${name}.attn.in_proj`, z, block.inProj, block.inProjBias);
     const attended = g.attention(`${name}.attn`, qkv, qkv, qkv, {
       heads: config.heads,
@@ -131,7 +145,7 @@ export function clipForward(g: Graph, { config, weights }: Clip, images: Tensor,
       x,
     );
     z = g.norm(`${name}.ln_2`, x, layerNorm(block.ln2));
-    if (adapters?.kind === 'router_block') z = adapt(`${name}.adapter_mlp`, z, adapters.layers[i]?.mlp, routing.mlp);
+    if (adapters?.kind === 'router_block') z = adapt(i, 'mlp', z);
     z = g.pointwise(`${name}.mlp.gelu`, 'quick_gelu', g.linear(`${name}.mlp.c_fc`, z, block.fc, block.fcBias));
     x = g.add(`${name}.mlp.residual`, g.linear(`${name}.mlp.c_proj`, z, block.proj, block.projBias), x);
     hidden.push(x);
@@ -140,7 +154,7 @@ export function clipForward(g: Graph, { config, weights }: Clip, images: Tensor,
       g.rows(`${name}.feature`, x, features, { rows: count, fromStride: tokens, to: at, toStride: featureCount });
     }
   });
-  return { features, hidden, routing };
+  return { features, hidden, routing, norms };
 }
 
 /** LaVIN's projector: features [R, W] to image tokens [R, D] = conv_B(silu(conv_A f)). */

@@ -3,7 +3,7 @@ import { Tensor } from '../gpu/tensor';
 import { type AdapterTensors, mergedWords } from '../kernels/norm-adapter';
 import type { Graph } from '../nn/graph';
 import type { AdapterSet } from './adapters';
-import { type Clip, type ClipHidden, clipFeatures, clipForward, project } from './clip';
+import { type Clip, type ClipHidden, type ClipStudy, clipFeatures, clipForward, project } from './clip';
 import { type AdapterSite, type Llama, type LlamaHidden, llamaBlocks, llamaHead } from './llama';
 
 /** Code of the modality slot in a sequence; image feature k is {@link imageSlot}(k); token ids are themselves. */
@@ -28,9 +28,9 @@ export interface EncodedImages extends ClipHidden {
 }
 
 /** Images [N, 3, S, S] to image tokens, with everything the tower shows on the way. */
-export function encodeImages(g: Graph, { clip, adapters }: Lavin, images: Tensor): EncodedImages {
+export function encodeImages(g: Graph, { clip, adapters }: Lavin, images: Tensor, study?: ClipStudy): EncodedImages {
   if (!clip || !adapters?.projector) throw new Error('this model has no vision tower');
-  const encoded = clipForward(g, clip, images, adapters.visual);
+  const encoded = clipForward(g, clip, images, adapters.visual, study);
   return { ...encoded, imageTokens: project(g, encoded.features, adapters.projector) };
 }
 

@@ -68,6 +68,14 @@ export type LlamaAdapters =
       readonly kind: 'routed';
       readonly layers: readonly Partial<Record<AdapterSite, AdapterTensors>>[];
       readonly mlpFromInput: boolean;
+    }
+  /** Experts apart, mixed by weights that the recording chooses, and measured: the router view's. One sample. */
+  | {
+      readonly kind: 'studied';
+      readonly layers: readonly Partial<Record<AdapterSite, AdapterTensors>>[];
+      readonly mlpFromInput: boolean;
+      /** Weights [1, 2] of a site; `source` are the rows that its router reads. */
+      weigh(layer: number, site: AdapterSite, source: Tensor, adapter: AdapterTensors): Tensor;
     };
 
 export type LlamaAttention =
@@ -95,8 +103,10 @@ export interface LlamaForward {
 export interface LlamaHidden {
   /** After each block [B * L, D]. */
   readonly hidden: readonly Tensor[];
-  /** Routing weights [B, 2] of each layer and site; only from `routed` adapters. */
+  /** Routing weights [B, 2] of each layer and site; only from `routed` and `studied` adapters. */
   readonly routing: Readonly<Record<AdapterSite, readonly Tensor[]>>;
+  /** What each expert adds, [B * L, 4] of each layer and site (kernels/router-study.ts); only from `studied` ones. */
+  readonly norms: Readonly<Record<AdapterSite, readonly Tensor[]>>;
 }
 
 /** All blocks of the decoder; not the final norm. */
@@ -105,6 +115,7 @@ export function llamaBlocks(g: Graph, { config, weights, rope }: Llama, forward:
   const shape = { heads: config.heads, kvHeads: config.kvHeads, headDim: config.headDim };
   const hidden: Tensor[] = [];
   const routing: Record<AdapterSite, Tensor[]> = { attn: [], mlp: [] };
+  const norms: Record<AdapterSite, Tensor[]> = { attn: [], mlp: [] };
   let x = forward.x;
 
   weights.layers.forEach((layer, i) => {
@@ -127,9 +138,14 @@ export function llamaBlocks(g: Graph, { config, weights, rope }: Llama, forward:
       const adapter = adapters?.layers[i]?.[site];
       if (!adapters || !adapter) return z;
       const source = site === 'mlp' && adapters.mlpFromInput ? g.norm(`${label}.source`, input, rms(layer.ffnNorm)) : z;
-      const w = g.keep(g.route(`${label}.router`, source, adapter, length));
+      const w =
+        adapters.kind === 'studied'
+          ? adapters.weigh(i, site, source, adapter)
+          : g.keep(g.route(`${label}.router`, source, adapter, length));
       routing[site].push(w);
-      return g.adapt(label, z, adapter, { kind: 'mixed', weights: w, sampleStride: 1, rowStride: 0 }, length);
+      const mixing = { kind: 'mixed', weights: w, sampleStride: 1, rowStride: 0 } as const;
+      if (adapters.kind === 'studied') norms[site].push(g.expertNorms(`${label}.norms`, z, adapter, mixing, length));
+      return g.adapt(label, z, adapter, mixing, length);
     };
 
     let z = adapt('attn', g.norm(`${name}.attention_norm`, x, rms(layer.attentionNorm)));
@@ -160,7 +176,7 @@ export function llamaBlocks(g: Graph, { config, weights, rope }: Llama, forward:
     x = g.add(`${name}.feed_forward.residual`, g.linear(`${name}.feed_forward.w2`, gated, layer.down), x);
     hidden.push(x);
   });
-  return { hidden, routing };
+  return { hidden, routing, norms };
 }
 
 /** Final norm and output layer: rows [R, D] to logits [R, V]. */

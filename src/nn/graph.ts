@@ -4,6 +4,7 @@ import type { KvLayer } from '../kernels/kv-cache';
 import type { AdapterTensors, Mixing, Norm } from '../kernels/norm-adapter';
 import type { PointwiseOp } from '../kernels/pointwise';
 import type { RopeTable } from '../kernels/rope';
+import { NORM_WORDS } from '../kernels/router-study';
 import type { Weight } from '../kernels/weights';
 import type { HeadShape, Matrix, Op } from './ops';
 
@@ -76,6 +77,39 @@ export class Graph {
     check(label, adapter.channels === z.cols, `adapter of ${adapter.channels} channels for rows of ${z.cols}`);
     const y = new Tensor(label, z.shape);
     this.ops.push({ kind: 'adapt', label, in: { z }, out: { y }, attributes: { adapter, mixing, rowsPerSample } });
+    return y;
+  }
+
+  /** Norms [R, 4] of what each expert adds to every row, see kernels/router-study.ts. */
+  expertNorms(
+    label: string,
+    z: Tensor,
+    adapter: AdapterTensors,
+    mixing: Mixing & { kind: 'mixed' },
+    rowsPerSample: number,
+  ): Tensor {
+    const y = new Tensor(label, [z.rows, NORM_WORDS]);
+    const { weights } = mixing;
+    this.ops.push({
+      kind: 'expertNorms',
+      label,
+      in: { z, weights },
+      out: { y },
+      attributes: { adapter, mixing, rowsPerSample },
+    });
+    return y;
+  }
+
+  /** Weight pairs [n, 2] changed by row `rule` of `rules`, see kernels/router-study.ts. */
+  reweigh(label: string, w: Tensor, rules: Tensor, rule: number): Tensor {
+    const y = new Tensor(label, w.shape);
+    this.ops.push({ kind: 'reweigh', label, in: { w, rules }, out: { y }, attributes: { rule } });
+    return y;
+  }
+
+  /** Adds the live rows of x from row `first` on to row `to` of the persistent y. */
+  sumRows(label: string, x: Tensor, step: Tensor, y: Tensor, at: { first: number; to: number }): Tensor {
+    this.ops.push({ kind: 'sumRows', label, in: { x, step }, out: { y }, attributes: at });
     return y;
   }
 

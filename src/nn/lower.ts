@@ -7,6 +7,7 @@ import { gatedLinear, linear, linearMany } from '../kernels/linear';
 import { normAdapter, router } from '../kernels/norm-adapter';
 import { copyRows, pointwise, vitPatches, vitTokens } from '../kernels/pointwise';
 import { rope } from '../kernels/rope';
+import { expertNorms, reweigh, sumRows } from '../kernels/router-study';
 import { fuse, prune } from './fuse';
 import type { Graph } from './graph';
 import type { Op } from './ops';
@@ -35,6 +36,14 @@ function lower(rec: Recorder, op: Op): void {
     }
     case 'route':
       return router(rec, { label, z: op.in.z, weights: op.out.y, ...op.attributes });
+    case 'expertNorms': {
+      const { z } = op.in;
+      return expertNorms(rec, { label, z, ...op.attributes, y: op.out.y });
+    }
+    case 'reweigh':
+      return reweigh(rec, { label, ...op.in, ...op.attributes, y: op.out.y });
+    case 'sumRows':
+      return sumRows(rec, { label, ...op.in, ...op.attributes, y: op.out.y });
     case 'linear':
       return linear(rec, { label, ...op.in, ...op.attributes, y: op.out.y });
     case 'fusedLinear':

@@ -76,6 +76,16 @@ export type RowsOp = OpOf<
   { rows: number; from: number; fromStride: number; to: number; toStride: number }
 >;
 
+// The router view's: experts kept apart, measured, and mixed by hand. See kernels/router-study.ts.
+export type ExpertNormsOp = OpOf<
+  'expertNorms',
+  { z: Tensor; weights: Tensor },
+  { adapter: AdapterTensors; mixing: Mixing & { kind: 'mixed' }; rowsPerSample: number }
+>;
+export type ReweighOp = OpOf<'reweigh', { w: Tensor; rules: Tensor }, { rule: number }>;
+/** Adds live rows from `first` on to row `to` of y. */
+export type SumRowsOp = OpOf<'sumRows', { x: Tensor; step: Tensor }, { first: number; to: number }>;
+
 // What the fusion pass makes of neighbours where no gradient is asked.
 export type NormAdaptOp = OpOf<
   'normAdapt',
@@ -119,6 +129,9 @@ export type Op =
   | PatchesOp
   | VitTokensOp
   | RowsOp
+  | ExpertNormsOp
+  | ReweighOp
+  | SumRowsOp
   | NormAdaptOp
   | FusedLinearOp
   | GatedLinearOp

@@ -22,6 +22,7 @@ import {
 } from '../../src/kernels/norm-adapter';
 import { copyRows, pointwise, vitPatches, vitTokens } from '../../src/kernels/pointwise';
 import { createRopeTable, rope } from '../../src/kernels/rope';
+import { expertNorms, NORM_WORDS, reweigh, sumRows } from '../../src/kernels/router-study';
 import { sample } from '../../src/kernels/sampling';
 import { createStep, STEP_WORDS } from '../../src/kernels/step';
 import { LAYOUTS, type WeightFormat } from '../../src/kernels/weight-layout';
@@ -180,6 +181,15 @@ const rowKernels: Family = (rec, make) => {
     }
     router(rec, { label: 'route', z: make('z', [4, cols]), adapter, weights, stride: 1 });
     adapterMerge(rec, { label: 'merge', adapter, weights, weightRow: 0, weightStride: 1, merged });
+    const mixing = { kind: 'mixed', weights, sampleStride: 0, rowStride: 1 } as const;
+    expertNorms(rec, {
+      label: 'norms',
+      z: make('z', [4, cols]),
+      adapter,
+      mixing,
+      rowsPerSample: 4,
+      y: make('y', [4, NORM_WORDS]),
+    });
   }
 };
 
@@ -189,6 +199,8 @@ const pointwiseKernels: Family = (rec, make) => {
   for (const op of ['add', 'swiglu'] as const) pointwise(rec, { label: op, op, a, b, y });
   copyRows(rec, { label: 'copy', x: a, y, rows: 2 });
   copyRows(rec, { label: 'last', x: a, y, rows: 1, step: make('step', [STEP_WORDS], 'u32') });
+  sumRows(rec, { label: 'sum', x: a, step: make('step', [STEP_WORDS], 'u32'), first: 0, y, to: 1 });
+  reweigh(rec, { label: 'reweigh', w: make('w', [4, 2]), rules: make('rules', [6]), rule: 0, y: make('w', [4, 2]) });
   vitPatches(rec, { label: 'cut', images: make('images', [1, 3, 4, 4]), patches: make('p', [4, 12]), patchSize: 2 });
   const [classToken, position] = [make('class', [12]), make('position', [5, 12])];
   vitTokens(rec, { label: 'tokens', patches: make('p', [4, 12]), classToken, position, y: make('y', [5, 12]) });
