@@ -1,7 +1,7 @@
 import { openAsBlob } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { answer } from '../engine/answer';
-import { encodeImage } from '../engine/engine';
+import { encodeImage } from '../engine/picture';
 import { chooseKernels } from '../engine/kernel-choices';
 import { Model } from '../engine/model';
 import { openBareGguf, openManifest } from '../engine/model-files';

@@ -11,6 +11,8 @@ export interface AnswerRequest {
   readonly sampling: SamplingOptions;
   readonly stop?: readonly string[];
   readonly positionMode?: PositionMode;
+  /** Names the router overrides in effect: keys and values are not shared with answers under others. */
+  readonly variant?: string;
   /** Token ids given instead of sampled; the answer ends with them. */
   readonly forced?: readonly number[];
   readonly signal?: AbortSignal;
@@ -73,7 +75,7 @@ export async function answer(model: Model, request: AnswerRequest): Promise<Answ
     slots: prompt.slots,
     keys: prompt.keys,
     modality,
-    context: `${model.manifest.name}/${model.adapterVersion}/${modality}/${positionMode}`,
+    context: `${model.manifest.name}/${model.adapterVersion}/${modality}/${positionMode}/${request.variant ?? ''}`,
     firstPosition: model.lavin.adapters ? 1 : 0,
     positionMode,
     loweredFrom: prompt.slots.length - begun.length,

@@ -53,11 +53,67 @@ export interface LoadProgress {
   readonly prepared?: number;
 }
 
+export type Modality = 'text' | 'image';
+
+/** Where in a block an adapter stands: before attention or before the MLP. */
+export type AdapterSite = 'attn' | 'mlp';
+
+/** Weights of expert 1 and 2; they sum to 1 unless set by hand. */
+export type WeightPair = readonly [number, number];
+
 /** What the router decides for a text-only prompt and for one with a picture: constant until the adapters change. */
 export interface RoutingTable {
-  /** [layer][expert], each pair sums to 1; attention-side adapters. */
-  readonly text: readonly (readonly [number, number])[];
-  readonly image: readonly (readonly [number, number])[];
+  /** [layer], each pair sums to 1; attention-side adapters. */
+  readonly text: readonly WeightPair[];
+  readonly image: readonly WeightPair[];
+  /** MLP-side adapters, where the set has them. */
+  readonly mlp?: Readonly<Record<Modality, readonly WeightPair[]>>;
+}
+
+/** What is done with the weights that a router gave: the experts swapped, both silenced, or the pair replaced. */
+export type RouterRule = 'swap' | 'silent' | WeightPair;
+
+/** A rule per layer; null, or a layer past the end, leaves the router alone. */
+export type RouterRules = Partial<Readonly<Record<AdapterSite, readonly (RouterRule | null)[]>>>;
+
+/** A what-if: routers that decide otherwise than trained. */
+export interface RouterOverrides {
+  /** Whose row of the LLM's table is used, whatever the prompt holds. */
+  readonly modality?: Modality;
+  readonly llm?: RouterRules;
+  /** For every token of the picture alike. */
+  readonly vit?: RouterRules;
+}
+
+/** One adapter at one prompt. Norms are Euclidean, means over the rows: the prompt's tokens, or the picture's. */
+export interface RouterReading {
+  readonly layer: number;
+  readonly site: AdapterSite;
+  /** In effect, rules applied; in the ViT a mean over the tokens. */
+  readonly weights: WeightPair;
+  /** What each expert adds: |s w_e (B_e a + b_e)|. */
+  readonly contributions: readonly [number, number];
+  /** What both add together. */
+  readonly together: number;
+  /** What they add it to: z, the normalised input. */
+  readonly input: number;
+}
+
+/** The routers of both towers at one prompt, measured. */
+export interface Explanation {
+  /** Of the prompt, not of the overrides. */
+  readonly modality: Modality;
+  readonly promptTokens: number;
+  /** By layer, attention before MLP. */
+  readonly llm: readonly RouterReading[];
+  /** With a picture, where the ViT's adapters have routers. */
+  readonly vit?: {
+    readonly readings: readonly RouterReading[];
+    /** Of the attention-side adapters, rules applied. */
+    readonly patches: PatchRouting;
+    /** Expert 1, expert 2, both, input: `norms[(l * tokens + t) * 4 + k]`, as in {@link RouterReading}. */
+    readonly norms: Float32Array;
+  };
 }
 
 /** The ViT routers on one picture: first expert's weight of token t in layer l is `weights[l * tokens + t]`. */
@@ -97,6 +153,8 @@ export interface ChatRequest {
   /** The conversation's picture: encoded bytes (PNG, JPEG, WebP, ...), at most one. */
   readonly image?: Blob;
   readonly sampling?: Partial<SamplingOptions>;
+  /** Rejects with `unsupported` if the model has no such routers. */
+  readonly overrides?: RouterOverrides;
 }
 
 export type ChatEvent =
@@ -133,6 +191,11 @@ export interface EngineWorkerApi {
   /** Cancels a running load; that load rejects with `aborted`. */
   cancelLoad(): void;
   chat(request: ChatRequest, onEvent: (event: ChatEvent) => void): Promise<ChatResult>;
+  /**
+   * Measures the routers at this prompt. A recording of its own is made for it and freed again; the next answer computes
+   * its context anew. Rejects with `unsupported` for a model without adapters, with `aborted` when stopped.
+   */
+  explain(request: ChatRequest, onProgress: (share: number) => void): Promise<Explanation>;
   /** Ends the running answer within one slice; its chat resolves with `stopped`. */
   stop(): void;
   unload(): Promise<void>;

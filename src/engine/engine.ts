@@ -1,8 +1,6 @@
-import { type ImageDecoder, preprocessImage } from '../data/image';
 import { BlobSource } from '../formats/bytes';
 import { resolveSampling } from '../generate/sampling';
 import { Gpu } from '../gpu/device';
-import { featuresPerImage } from '../models/lavin';
 import { answer } from './answer';
 import type {
   ChatEvent,
@@ -13,13 +11,14 @@ import type {
   LoadedModel,
   LoadProgress,
   ModelSource,
-  PatchRouting,
 } from './api';
+import { explain, promptOf } from './explain';
 import { chooseKernels } from './kernel-choices';
 import { Model } from './model';
 import { openBareGguf, openManifest } from './model-files';
+import { checkOverrides, overrideKey } from './overrides';
+import { encodeImage } from './picture';
 import type { EnginePorts } from './ports';
-import { chatPrompt } from './prompt';
 
 /** A request that cannot be served now. */
 class EngineError extends Error {
@@ -106,45 +105,57 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
     return model;
   }
 
-  async function chat(request: ChatRequest, onEvent: (event: ChatEvent) => void): Promise<ChatResult> {
+  /** Runs one request at a time; `whenStopped` answers for one that {@link EngineWorkerApi.stop} ended. */
+  async function exclusively<T>(
+    work: (current: Model, signal: AbortSignal) => Promise<T>,
+    whenStopped?: () => T,
+  ): Promise<T> {
     if (answering || loading) throw new EngineError('busy', 'The engine is busy. Wait for it, or stop it first.');
     const controller = new AbortController();
     answering = controller;
     const { signal } = controller;
     try {
-      const current = await currentModel(signal);
-      const image = request.image && (await encodeImage(current, request.image, ports.decodeImage, signal));
-      const modality = image ? 1 : 0;
-      onEvent({ type: 'routing', modality: image ? 'image' : 'text', patches: image?.patches });
-      const { manifest, tokenizer } = current;
-      const features = featuresPerImage(current.lavin);
-      const prompt = chatPrompt(manifest.prompt, tokenizer, {
-        system: request.system,
-        turns: request.turns,
-        image: image && { hash: image.hash, features },
-      });
-      let tokens = 0;
-      const result = await answer(current, {
-        prompt,
-        modality,
-        sampling: resolveSampling(request.sampling, manifest.sampling),
-        stop: manifest.prompt.stop,
-        signal,
-        onPrefill: ({ promptTokens, reusedTokens, done }) =>
-          onEvent({ type: 'prefill', promptTokens, reusedTokens, done }),
-        onToken: (text, record, tokensPerSecond) => {
-          if (record) tokens++;
-          onEvent({ type: 'token', text, ...(record && { id: record.token }), tokens, tokensPerSecond });
-        },
-      });
-      const { records, ...figures } = result;
-      return { ...figures, tokens: records.length, contextUsed: result.promptTokens + records.length };
+      return await work(await currentModel(signal), signal);
     } catch (error) {
-      if (signal.aborted && error === signal.reason) return stoppedBeforeFirstToken(request);
-      throw gpu?.loss ?? error;
+      const stopped = signal.aborted && error === signal.reason;
+      if (stopped && whenStopped) return whenStopped();
+      throw stopped ? error : (gpu?.loss ?? error);
     } finally {
       answering = undefined;
     }
+  }
+
+  async function chat(request: ChatRequest, onEvent: (event: ChatEvent) => void): Promise<ChatResult> {
+    return exclusively(
+      async (current, signal) => {
+        const { manifest } = current;
+        const { overrides } = request;
+        if (overrides) checkOverrides(overrides, current.lavin.adapters);
+        const image =
+          request.image && (await encodeImage(current, request.image, ports.decodeImage, signal, overrides?.vit));
+        await current.routing?.apply(overrides);
+        const modality = image ? 1 : 0;
+        onEvent({ type: 'routing', modality: image ? 'image' : 'text', patches: image?.patches });
+        let tokens = 0;
+        const result = await answer(current, {
+          prompt: promptOf(current, request, image?.hash),
+          modality,
+          variant: overrideKey(overrides),
+          sampling: resolveSampling(request.sampling, manifest.sampling),
+          stop: manifest.prompt.stop,
+          signal,
+          onPrefill: ({ promptTokens, reusedTokens, done }) =>
+            onEvent({ type: 'prefill', promptTokens, reusedTokens, done }),
+          onToken: (text, record, tokensPerSecond) => {
+            if (record) tokens++;
+            onEvent({ type: 'token', text, ...(record && { id: record.token }), tokens, tokensPerSecond });
+          },
+        });
+        const { records, ...figures } = result;
+        return { ...figures, tokens: records.length, contextUsed: result.promptTokens + records.length };
+      },
+      () => stoppedBeforeFirstToken(request),
+    );
   }
 
   return {
@@ -160,6 +171,8 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
     load,
     cancelLoad: () => loading?.abort(new EngineError('aborted', 'Loading was cancelled.')),
     chat,
+    explain: (request, onProgress) =>
+      exclusively((current, signal) => explain(current, request, ports.decodeImage, { signal, onProgress })),
     stop: () => answering?.abort(new EngineError('aborted', 'The answer was stopped.')),
     async unload() {
       model?.destroy();
@@ -180,33 +193,12 @@ async function describe(model: Model): Promise<LoadedModel> {
     parameters,
     gpuBytes: gpu.ledger.current,
     gpuBytesByPurpose: gpu.ledger.byPurpose(),
-    routing: weights && { text: weights.attn[0], image: weights.attn[1] },
+    routing: weights && {
+      text: weights.attn[0],
+      image: weights.attn[1],
+      ...(weights.mlp[0].length > 0 && { mlp: { text: weights.mlp[0], image: weights.mlp[1] } }),
+    },
   };
-}
-
-/**
- * Puts a picture's image tokens where the decoder reads them, unless they are there already.
- * @throws EngineError for a model without eyes; ImageError for bytes that are no picture
- */
-export async function encodeImage(
-  model: Model,
-  image: Blob,
-  decode: ImageDecoder,
-  signal?: AbortSignal,
-): Promise<{ hash: string; patches: PatchRouting | undefined }> {
-  if (!model.vision || !model.lavin.clip) {
-    throw new EngineError('unsupported', 'This model reads text only. Choose one that sees, or remove the picture.');
-  }
-  const bytes = new Uint8Array(await image.arrayBuffer());
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  const hash = Array.from(digest, (b) => b.toString(16).padStart(2, '0')).join('');
-  if (model.encodedImage?.hash !== hash) {
-    const { mean, std, imageSize } = model.manifest.vision!.config;
-    const pixels = preprocessImage(await decode(bytes), { imageSize, mean, std });
-    model.encodedImage = undefined;
-    model.encodedImage = { hash, patches: await model.vision.encode(pixels, signal) };
-  }
-  return model.encodedImage;
 }
 
 function stoppedBeforeFirstToken({ turns }: ChatRequest): ChatResult {

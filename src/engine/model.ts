@@ -53,7 +53,12 @@ export class Model {
     readonly routing: LlamaRouting | undefined,
     readonly vision: VisionEncoder | undefined,
     readonly parameters: number,
-    private readonly replayer: Replayer,
+    /** For recordings that are made later. */
+    readonly recording: {
+      readonly replayer: Replayer;
+      readonly choices: KernelChoices;
+      readonly mlpFromInput: boolean;
+    },
     private readonly free: (() => void)[],
   ) {}
 
@@ -73,7 +78,7 @@ export class Model {
    * @throws NonFiniteError naming the op that made the first NaN or infinity
    */
   async settled(): Promise<void> {
-    await this.replayer.settled();
+    await this.recording.replayer.settled();
   }
 
   destroy(): void {
@@ -90,13 +95,13 @@ type Parts = [
   LlamaRouting | undefined,
   VisionEncoder | undefined,
   number,
-  Replayer,
+  Model['recording'],
 ];
 
 async function build(
   gpu: Gpu,
   files: ModelFiles,
-  { choices, kvFormat = 'f16', context, mlpFromInput, checkFinite, signal, onProgress }: ModelOptions,
+  { choices, kvFormat = 'f16', context, mlpFromInput = false, checkFinite, signal, onProgress }: ModelOptions,
   free: (() => void)[],
   make: (...parts: Parts) => Model,
 ): Promise<Model> {
@@ -181,7 +186,7 @@ async function build(
     routing,
     vision,
     opened.reduce((sum, f) => sum + parametersOf(f), 0),
-    replayer,
+    { replayer, choices, mlpFromInput },
   );
 }
 

@@ -8,9 +8,8 @@ import { adapterMerge } from '../kernels/norm-adapter';
 import { allocateMerged, findRoutingTable, type Lavin, type MergedAdapters, MODALITY_SLOT } from '../models/lavin';
 import { Graph } from '../nn/graph';
 import { recordGraph } from '../nn/lower';
-
-/** Weights of expert 1 and 2 for one site and modality; they sum to 1 unless set by hand. */
-export type WeightPair = readonly [number, number];
+import type { RouterOverrides, WeightPair } from './api';
+import { applyRule, overrideKey, ruleOf } from './overrides';
 
 /** Routing weights of the LLaMA's adapters by modality: index 0 text, 1 image; [layer]. */
 export interface RoutingWeights {
@@ -24,6 +23,11 @@ export interface RoutingWeights {
  * (lavin.md, consequence 1): it is found once per adapter set, from the modality slots alone.
  */
 export class LlamaRouting {
+  /** The table as the routers have it, known once an override needs it. */
+  private found: Float32Array | undefined;
+  /** Key of the overrides that the maps are merged by; undefined while they change. */
+  private applied: string | undefined = '';
+
   private constructor(
     private readonly gpu: Gpu,
     private readonly replayer: Replayer,
@@ -73,27 +77,40 @@ export class LlamaRouting {
     return routing;
   }
 
-  /** Finds the table anew and merges: after loading or training adapters, or to end a what-if. */
+  /** Finds the table anew and merges, without overrides: after loading or training adapters. */
   async refresh(): Promise<void> {
+    this.found = undefined;
+    this.applied = undefined;
     for (const plan of this.tablePlans) await this.replayer.run(plan);
     await this.replayer.run(this.mergePlan);
+    this.applied = '';
   }
 
-  /** Merges by weights set by hand instead of the routers' own; sites without a pair keep what they have. */
-  async override(weights: RoutingWeights): Promise<void> {
-    const values = new Float32Array(
-      await this.gpu.read({ ...this.merged.table.range!, size: this.merged.table.bytes }),
-    );
-    this.merged.sites.forEach(({ layer, site }, i) => {
+  /**
+   * Merges by what `overrides` make of the routers' weights; without any, by the weights themselves, bit for bit as
+   * before. Does nothing where that is so already.
+   */
+  async apply(overrides: RouterOverrides = {}): Promise<void> {
+    const key = overrideKey({ modality: overrides.modality, llm: overrides.llm });
+    if (key === this.applied) return;
+    const { table, sites } = this.merged;
+    this.found ??= new Float32Array(await this.gpu.read({ ...table.range!, size: table.bytes }));
+    const values = this.found.slice();
+    sites.forEach(({ layer, site }, i) => {
       for (const modality of [0, 1] as const) {
-        const pair = weights[site][modality][layer];
-        if (pair) values.set(pair, (2 * i + modality) * 2);
+        const row = overrides.modality === undefined ? modality : Number(overrides.modality === 'image');
+        const at = (2 * i + row) * 2;
+        const pair = applyRule(ruleOf(overrides.llm, site, layer), [this.found![at], this.found![at + 1]]);
+        values.set(pair, (2 * i + modality) * 2);
       }
     });
-    this.gpu.device.queue.writeBuffer(this.merged.table.range!.buffer, 0, values);
+    this.applied = undefined;
+    this.gpu.device.queue.writeBuffer(table.range!.buffer, 0, values as Float32Array<ArrayBuffer>);
     await this.replayer.run(this.mergePlan);
+    this.applied = key;
   }
 
+  /** The table in effect, overrides included. */
   async read(): Promise<RoutingWeights> {
     const { table, sites } = this.merged;
     const values = new Float32Array(await this.gpu.read({ ...table.range!, size: table.bytes }));

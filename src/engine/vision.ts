@@ -9,7 +9,7 @@ import { encodeImages, type Lavin } from '../models/lavin';
 import { Graph } from '../nn/graph';
 import { recordGraph } from '../nn/lower';
 
-/** First expert's weight of every token in every block; see PatchRouting of src/workers/api.ts. */
+/** First expert's weight of every token in every block; see PatchRouting of src/engine/api.ts. */
 export interface PatchWeights {
   readonly layers: number;
   readonly tokens: number;

@@ -35,6 +35,18 @@ export interface DecoderOptions {
   readonly choices: KernelChoices;
 }
 
+/** A decoder's inputs and cache. */
+export interface DecoderState {
+  /** i32, of the largest bucket; positions, u32, likewise. */
+  readonly slots: Tensor;
+  readonly positions: Tensor;
+  /** u32 [1] */
+  readonly modality: Tensor;
+  readonly step: Tensor;
+  readonly cache: KvCache;
+  readonly imageTokens: Tensor | undefined;
+}
+
 /**
  * One model's recorded steps: prefill by row bucket, the head, and decode, on shared state buffers and one KV cache.
  * Sequences hold no modality slot: with the adapters merged nothing reads it (lavin.md, consequence 1).
@@ -121,6 +133,12 @@ export class Decoder {
       const share = (done: number) => onProgress?.((i + done) / plans.length);
       await this.replayer.run(plan, { signal, onProgress: share });
     }
+  }
+
+  /** What a recording of another kind shares with this decoder's own. Running one overwrites the cache's keys and values. */
+  get shared(): DecoderState {
+    const { slots, positions, modality, step, cache, imageTokens } = this;
+    return { slots, positions, modality, step, cache, imageTokens };
   }
 
   /** Dispatches of one decoded token. */

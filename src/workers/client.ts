@@ -7,6 +7,7 @@ import type {
   DeviceReport,
   EngineFailure,
   EngineWorkerApi,
+  Explanation,
   FailureCode,
   LoadedModel,
   LoadProgress,
@@ -44,6 +45,8 @@ export class EngineClient {
   #running: Promise<unknown> | undefined;
   #latestLoad = 0;
   #crashed = false;
+  /** Whether what runs is the router view's, which ends when a chat wants the engine. */
+  #studying = false;
 
   constructor() {
     this.#worker = new Worker(new URL('./gpu.worker.ts', import.meta.url), { type: 'module', name: 'gpu' });
@@ -91,8 +94,22 @@ export class EngineClient {
     this.#send(this.#remote.cancelLoad());
   }
 
-  chat(request: ChatRequest, onEvent: (event: ChatEvent) => void): Promise<ChatResult> {
+  async chat(request: ChatRequest, onEvent: (event: ChatEvent) => void): Promise<ChatResult> {
+    while (this.#running && this.#studying) {
+      this.stop();
+      await this.#running;
+    }
     return this.#track(this.#remote.chat(request, proxy(onEvent)));
+  }
+
+  /** An answer for the router view: a chat that wants the engine meanwhile ends it with `stopped`. */
+  tryOut(request: ChatRequest, onEvent: (event: ChatEvent) => void): Promise<ChatResult> {
+    return this.#study(() => this.#remote.chat(request, proxy(onEvent)));
+  }
+
+  /** Measures the routers; a chat that wants the engine meanwhile ends it with `aborted`. */
+  explain(request: ChatRequest, onProgress: (share: number) => void): Promise<Explanation> {
+    return this.#study(() => this.#remote.explain(request, proxy(onProgress)));
   }
 
   /** The running answer, if any, ends with `stopped`. */
@@ -104,7 +121,13 @@ export class EngineClient {
     this.#worker.terminate();
   }
 
-  #track<T>(call: Promise<T>): Promise<T> {
+  async #study<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#running) throw new EngineError('busy', 'The chat is being answered. Wait for it, or stop it first.');
+    return this.#track(call(), true);
+  }
+
+  #track<T>(call: Promise<T>, studying = false): Promise<T> {
+    this.#studying = studying;
     const result = this.#call(call);
     const running = result.then(
       () => {},

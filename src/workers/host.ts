@@ -60,6 +60,7 @@ export function exposeEngine(engine: EngineWorkerApi): void {
     load: (source, onProgress) => telling(() => engine.load(source, onProgress), onProgress),
     cancelLoad: () => engine.cancelLoad(),
     chat: (request, onEvent) => telling(() => engine.chat(request, onEvent), onEvent),
+    explain: (request, onProgress) => telling(() => engine.explain(request, onProgress), onProgress),
     stop: () => engine.stop(),
     unload: () => telling(() => engine.unload()),
   };

@@ -2,14 +2,17 @@
  * A scripted engine in the GPU worker's place: it keeps the contract of `src/workers/api.ts`, with answers, delays and
  * failures that a test chooses. What the prompt says decides what happens.
  */
+import { applyRule, overrideKey, ruleOf } from '../../src/engine/overrides';
 import type {
   ChatEvent,
   ChatResult,
   EngineWorkerApi,
   FailureCode,
   LoadedModel,
+  RouterOverrides,
   RoutingTable,
 } from '../../src/workers/api';
+import { fakeExplanation } from './fake-explain';
 
 export interface FakeOptions {
   /** `open` rejects with this. */
@@ -21,6 +24,8 @@ export interface FakeOptions {
   readonly layers?: number;
   readonly grid?: number;
   readonly canSee?: boolean;
+  /** False: a bare LLaMA, without routers. */
+  readonly adapters?: boolean;
   /** Milliseconds between tokens. */
   readonly tokenMs?: number;
 }
@@ -55,11 +60,12 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
   let stopped = false;
   let loads = 0;
 
-  function patches() {
+  function patches({ vit }: RouterOverrides = {}) {
     const tokens = grid * grid + 1;
     const weights = Float32Array.from({ length: layers * tokens }, (_, index) => {
       const layer = Math.floor(index / tokens);
-      return 0.5 + 0.3 * Math.sin((index % tokens) * 0.9 + layer);
+      const weight = 0.5 + 0.3 * Math.sin((index % tokens) * 0.9 + layer);
+      return applyRule(ruleOf(vit, 'attn', layer), [weight, 1 - weight])[0];
     });
     return { layers, tokens, grid, weights };
   }
@@ -114,7 +120,7 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
         parameters: 6_100_000,
         gpuBytes: 21_500_000,
         gpuBytesByPurpose: { weights: 9_100_000, 'KV cache': 2_400_000, activations: 10_000_000 },
-        routing: local ? undefined : fakeRouting(layers),
+        routing: local || options.adapters === false ? undefined : fakeRouting(layers),
       };
     },
     cancelLoad() {
@@ -132,13 +138,13 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
       onEvent({
         type: 'routing',
         modality: request.image ? 'image' : 'text',
-        patches: request.image && patches(),
+        patches: request.image && patches(request.overrides),
       });
       let text = '';
       let tokens = 0;
       let first = 0;
       const rate = () => (tokens / (performance.now() - begun)) * 1000;
-      for (const piece of pieces(prompt, request.turns.length, request.image)) {
+      for (const piece of pieces(prompt, request.turns.length, request.image, request.overrides)) {
         await sleep(tokenMs);
         if (stopped) break;
         if (prompt.includes('lose the device') && tokens === 3) fail('lost', 'The GPU was reset.');
@@ -161,6 +167,15 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
         contextUsed: Math.min(CONTEXT, promptTokens + tokens),
       };
     },
+    async explain(request, onProgress) {
+      stopped = false;
+      for (let step = 1; step <= 4; step++) {
+        await sleep(tokenMs);
+        if (stopped) fail('aborted', 'The answer was stopped.');
+        onProgress(step / 4);
+      }
+      return fakeExplanation(request, fakeRouting(layers), patches(request.overrides));
+    },
     stop() {
       stopped = true;
     },
@@ -175,13 +190,19 @@ function throwLater(): void {
   }, 0);
 }
 
-function* pieces(prompt: string, turns: number, image: Blob | undefined): Generator<string> {
+function* pieces(
+  prompt: string,
+  turns: number,
+  image: Blob | undefined,
+  overrides: RouterOverrides | undefined,
+): Generator<string> {
   if (prompt.includes('hostile')) yield HOSTILE_ANSWER;
   else if (prompt.includes('endless line')) yield LONG_LINE;
   else if (prompt.includes('count') || prompt.includes('crash') || prompt.includes('lose')) {
     for (let index = 1; index <= 2000; index++) yield index % 12 === 0 ? `${index}.\n\n` : `${index} `;
   } else {
-    const words = `You said **${prompt}** in turn ${turns}, ${image ? `with a picture of ${image.size} bytes` : 'without a picture'}.`;
+    const said = overrideKey(overrides) === '' ? 'said' : 'whispered';
+    const words = `You ${said} **${prompt}** in turn ${turns}, ${image ? `with a picture of ${image.size} bytes` : 'without a picture'}.`;
     for (const word of words.split(/(?<= )/)) yield word;
   }
 }

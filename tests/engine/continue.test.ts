@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, type AnswerRequest, answer } from '../../src/engine/answer';
 import type { ChatTurn } from '../../src/engine/api';
-import { encodeImage } from '../../src/engine/engine';
+import { encodeImage } from '../../src/engine/picture';
 import type { Model } from '../../src/engine/model';
 import { chatPrompt } from '../../src/engine/prompt';
 import { featuresPerImage } from '../../src/models/lavin';

@@ -7,8 +7,8 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, type AnswerRequest, answer } from '../../src/engine/answer';
 import type { ChatTurn } from '../../src/engine/api';
-import { encodeImage } from '../../src/engine/engine';
 import type { Model } from '../../src/engine/model';
+import { encodeImage } from '../../src/engine/picture';
 import { chatPrompt } from '../../src/engine/prompt';
 import { ContextFullError, type PositionMode } from '../../src/generate/generate';
 import type { Gpu } from '../../src/gpu/device';
@@ -177,9 +177,8 @@ describe('nothing is reused when keys and values would be others', () => {
       const { turns } = await exchange(OPPOSITE);
       const request = await requestFor({ turns: [...turns, user('And of big?')] });
       const before = await firstLogits(model, request);
-      const { attn, mlp } = await model.routing!.read();
-      const swapped = [attn[0].map(([a, b]) => [b, a] as const), attn[1]] as const;
-      await model.routing!.override({ attn: swapped, mlp });
+      const { attn } = await model.routing!.read();
+      await model.routing!.apply({ llm: { attn: attn[0].map(() => 'swap' as const) } });
       model.adapterVersion++;
       const read = await model.routing!.read();
       expect(read.attn[0][0][0]).toBeCloseTo(attn[0][0][1], 6);
@@ -188,7 +187,7 @@ describe('nothing is reused when keys and values would be others', () => {
       const changed = await firstLogits(model, request);
       expect(relativeError(changed.logits, before.logits)).toBeGreaterThan(0.01);
       // And back.
-      await model.routing!.refresh();
+      await model.routing!.apply();
       model.adapterVersion++;
       const after = await firstLogits(model, request);
       expect(after.reusedTokens).toBe(0);

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileSource } from '../../src/cli/file-source';
 import { answer } from '../../src/engine/answer';
-import { encodeImage } from '../../src/engine/engine';
+import { encodeImage } from '../../src/engine/picture';
 import type { Model } from '../../src/engine/model';
 import { openBareGguf } from '../../src/engine/model-files';
 import { chatPrompt, type Prompt } from '../../src/engine/prompt';

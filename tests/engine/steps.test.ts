@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { answer } from '../../src/engine/answer';
-import { encodeImage } from '../../src/engine/engine';
+import { encodeImage } from '../../src/engine/picture';
 import type { Model } from '../../src/engine/model';
 import { openBareGguf } from '../../src/engine/model-files';
 import { chatPrompt } from '../../src/engine/prompt';

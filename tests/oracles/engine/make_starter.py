@@ -50,21 +50,23 @@ QUESTIONS = [
     ("What colour is the shape?", "blue-disc.png"),
 ]
 rounded = lambda tensor, digits: np.round(tensor.detach().numpy(), digits).tolist()
-cases, pictures, routing = [], {}, {}
-for question, file in QUESTIONS:
-    image = np.asarray(Image.open(folder / file).convert("RGB")) if file else None
-    answer, g = replay.answer(question, image)
-    cases.append({
-        "question": question, "image": file, "answer": answer, "slots": g.slots[0][: g.prompt_len[0]],
-        "logits": rounded(g.logits[0, 0], 4),
-    })
-    routing["image" if file else "text"] = rounded(torch.stack(g.routing_attn)[:, 0], 6)
-    if file:
-        out = R.vit_forward(replay.params, replay.cfg, starter.pixels(image, config))
-        tokens = R.adapter_mlp(out.features, replay.params, "adapter_proj.")
-        pictures[file] = {
-            "imageTokens": rounded(tokens[0], 4),
-            "patchRouting": rounded(torch.stack(out.routing_attn)[:, 0, :, 0], 5),
-        }
-    print(f"{question} {file}: {answer}", file=sys.stderr)
-json.dump({"cases": cases, "routing": routing, "pictures": pictures}, sys.stdout, separators=(",", ":"))
+
+if __name__ == "__main__":
+    cases, pictures, routing = [], {}, {}
+    for question, file in QUESTIONS:
+        image = np.asarray(Image.open(folder / file).convert("RGB")) if file else None
+        answer, g = replay.answer(question, image)
+        cases.append({
+            "question": question, "image": file, "answer": answer, "slots": g.slots[0][: g.prompt_len[0]],
+            "logits": rounded(g.logits[0, 0], 4),
+        })
+        routing["image" if file else "text"] = rounded(torch.stack(g.routing_attn)[:, 0], 6)
+        if file:
+            out = R.vit_forward(replay.params, replay.cfg, starter.pixels(image, config))
+            tokens = R.adapter_mlp(out.features, replay.params, "adapter_proj.")
+            pictures[file] = {
+                "imageTokens": rounded(tokens[0], 4),
+                "patchRouting": rounded(torch.stack(out.routing_attn)[:, 0, :, 0], 5),
+            }
+        print(f"{question} {file}: {answer}", file=sys.stderr)
+    json.dump({"cases": cases, "routing": routing, "pictures": pictures}, sys.stdout, separators=(",", ":"))
