@@ -1,13 +1,13 @@
 import { dirname, join } from 'node:path';
 import { isWeightFormat } from '../formats/ggml';
-import { GgufFile, openTensorFile } from '../formats/open';
+import { GgufFile, openTensorFile, type SafetensorsFile, TorchCheckpoint } from '../formats/open';
 import type { TensorInfo } from '../formats/tensor-file';
 import { FileSource } from './file-source';
 
 /** What a model file holds; JSON-safe. */
 export interface Inspection {
   readonly file: string;
-  readonly kind: 'gguf' | 'safetensors';
+  readonly kind: 'gguf' | 'safetensors' | 'torch';
   readonly bytes: number;
   /** GGUF only. */
   readonly version?: number;
@@ -26,7 +26,7 @@ export interface FormatTotal {
   readonly supported: boolean;
 }
 
-/** Reads the header of a GGUF or safetensors file, or a sharded index. @throws FormatError */
+/** Reads the header of a GGUF or safetensors file, a sharded index or a torch checkpoint. @throws FormatError */
 export async function inspect(path: string): Promise<Inspection> {
   const opened: FileSource[] = [];
   const open = async (at: string) => {
@@ -50,10 +50,10 @@ export async function inspect(path: string): Promise<Inspection> {
     }
     return {
       file: source.name,
-      kind: file instanceof GgufFile ? 'gguf' : 'safetensors',
+      kind: file instanceof GgufFile ? 'gguf' : file instanceof TorchCheckpoint ? 'torch' : 'safetensors',
       bytes: opened.reduce((sum, { size }) => sum + size, 0),
       ...(file instanceof GgufFile ? { version: file.version } : {}),
-      metadata: Object.fromEntries([...file.metadata].map(([key, value]) => [key, summary(value)])),
+      metadata: Object.fromEntries([...metadataOf(file)].map(([key, value]) => [key, summary(value)])),
       parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0),
       formats: [...totals]
         .map(([format, total]) => ({ format, ...total, supported: isWeightFormat(format) }))
@@ -67,7 +67,9 @@ export async function inspect(path: string): Promise<Inspection> {
 
 /** Plain text for people: metadata, totals by format, then every tensor. */
 export function formatInspection(report: Inspection): string {
-  const kind = report.kind === 'gguf' ? `GGUF version ${report.version}` : 'safetensors';
+  const kind = { gguf: `GGUF version ${report.version}`, safetensors: 'safetensors', torch: 'torch checkpoint' }[
+    report.kind
+  ];
   const lines = [
     `${report.file}: ${kind}, ${megabytes(report.bytes)}`,
     `${report.tensors.length} tensors, ${report.parameters.toLocaleString('en-US')} parameters`,
@@ -89,6 +91,18 @@ export function formatInspection(report: Inspection): string {
   ];
   // Names and texts come from the file: they must not command the terminal.
   return lines.map((line) => line.replaceAll(/\p{Cc}/gu, (c) => JSON.stringify(c).slice(1, -1))).join('\n');
+}
+
+function metadataOf(file: GgufFile | SafetensorsFile | TorchCheckpoint): Iterable<readonly [string, unknown]> {
+  if (!(file instanceof TorchCheckpoint)) return file.metadata;
+  const args = [...file.args].map(([key, value]) => [`args.${key}`, value ?? 'None'] as const);
+  return [
+    ['container', file.container],
+    ...(file.epoch === undefined ? [] : [['epoch', file.epoch] as const]),
+    ['optimizer', file.hasOptimizer],
+    ...args,
+    ...file.metadata,
+  ];
 }
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 3 : 1)} MB`;

@@ -8,7 +8,7 @@ const USAGE = `lavin: the engine of lavin-webgpu on the command line
 ${GENERATE_USAGE}
 
 lavin inspect FILE [--json]
-  what a GGUF or safetensors file holds`;
+  what a GGUF, safetensors or torch checkpoint file holds`;
 
 async function inspectCommand(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({ args, options: { json: { type: 'boolean' } }, allowPositionals: true });
