@@ -93,6 +93,25 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup'])('attention, %s', (v
     expectClose('logsumexp', await download(gpu, logsumexp), want.logsumexp, TOLERANCE);
   });
 
+  it('scores in the hundreds: only differences from the true maximum stay finite', async () => {
+    const shape = { batch: 1, length: 37, keys: 37, heads: 2, kvHeads: 2, headDim: 32, ...CAUSAL };
+    const [q, k, v] = [1, 2, 3].map((seed) => noise(37 * 64, seed));
+    q.forEach((value, i) => {
+      q[i] = value * 100;
+    });
+    const y = blank(gpu, 'y', [37, 64]);
+    const [qTensor, kTensor, vTensor] = [q, k, v].map((values, i) => upload(gpu, 'qkv'[i], [37, 64], values));
+    await runOnce(
+      gpu,
+      (rec) => attention(rec, { label: 'large', q: qTensor, k: kTensor, v: vTensor, ...shape, mask: CAUSAL, y }),
+      { attention: variant },
+    );
+    const want = referenceAttention(shape, q, k, v);
+    expect(Math.max(...want.logsumexp)).toBeGreaterThan(200);
+    // Scores of 500 carry an f32 rounding of 3e-5, which the exponent makes relative.
+    expectClose('y', await download(gpu, y), want.y, 5e-4);
+  });
+
   it('more keys than queries, many samples', async () => {
     const shape = { batch: 5, length: 3, keys: 11, heads: 2, kvHeads: 1, headDim: 8, ...NONE };
     const q = noise(5 * 3 * 16, 4);
@@ -172,6 +191,9 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup'])('attention, %s', (v
         const history = historyOf(keys, kvHeads, headDim);
         const q = noise(rows * heads * headDim, 23);
         const { layers, destroy } = createKvCache(gpu, { layers: 1, capacity, kvHeads, headDim, format });
+        // What an abandoned answer left behind the live keys may be anything: all bits set is NaN in both formats.
+        const { buffer, offset, size } = layers[0].cache.range!;
+        gpu.device.queue.writeBuffer(buffer, offset, new Uint8Array(size).fill(0xff));
         const step = createStep(gpu);
         if (start > 0) {
           writeStep(gpu, step, { rows: start, start: 0 });
