@@ -40,7 +40,13 @@ export interface DeviceReport {
 export type ModelSource =
   | { readonly kind: 'manifest'; readonly url: string }
   /** A local GGUF: a bare LLaMA for text chat. */
-  | { readonly kind: 'file'; readonly file: File };
+  | { readonly kind: 'file'; readonly file: File }
+  /** The same by its location; `about` says what whoever keeps it knows of it. */
+  | {
+      readonly kind: 'gguf';
+      readonly url: string;
+      readonly about?: Partial<Pick<Manifest, 'title' | 'card' | 'licence'>>;
+    };
 
 export interface LoadProgress {
   /** `compile`: kernels are built and run once, so that the first answer waits for none. */

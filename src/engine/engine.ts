@@ -15,7 +15,7 @@ import type {
 import { explain, promptOf } from './explain';
 import { chooseKernels } from './kernel-choices';
 import { Model } from './model';
-import { openBareGguf, openManifest } from './model-files';
+import { type ModelFiles, openBareGguf, openManifest } from './model-files';
 import { checkOverrides, overrideKey } from './overrides';
 import { encodeImage } from './picture';
 import type { EnginePorts } from './ports';
@@ -82,10 +82,7 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
       const device = await openGpu();
       model?.destroy();
       model = undefined;
-      const files =
-        from.kind === 'file'
-          ? await openBareGguf(new BlobSource(from.file), signal)
-          : await openManifest(ports, from.url, signal);
+      const files = await openFiles(from, signal);
       const loaded = await chooseKernels(device, ports.memory)
         .then((choices) => Model.load(device, files, { choices, signal, onProgress }))
         .finally(() => files.close());
@@ -95,6 +92,17 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
       return loaded;
     } catch (error) {
       throw signal.aborted ? signal.reason : (gpu?.loss ?? error);
+    }
+  }
+
+  async function openFiles(from: ModelSource, signal: AbortSignal): Promise<ModelFiles> {
+    switch (from.kind) {
+      case 'manifest':
+        return openManifest(ports, from.url, signal);
+      case 'file':
+        return openBareGguf(new BlobSource(from.file), undefined, signal);
+      case 'gguf':
+        return openBareGguf(await ports.openFile(from.url, signal), from.about, signal);
     }
   }
 

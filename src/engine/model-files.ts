@@ -40,8 +40,15 @@ export function openManifest(ports: EnginePorts, location: string, signal?: Abor
   });
 }
 
-/** A GGUF by itself: a bare LLaMA for text chat, by its own chat template where it has one. */
-export function openBareGguf(source: ByteSource, signal?: AbortSignal): Promise<ModelFiles> {
+/**
+ * A GGUF by itself: a bare LLaMA for text chat, by its own chat template where it has one.
+ * @param about what is known of it from elsewhere; the file's own words otherwise
+ */
+export function openBareGguf(
+  source: ByteSource,
+  about: Partial<Pick<Manifest, 'title' | 'card' | 'licence'>> = {},
+  signal?: AbortSignal,
+): Promise<ModelFiles> {
   return keepingOpen(async (keep) => {
     const file = await openTensorFile(keep(source), undefined, signal);
     if (!(file instanceof GgufFile)) {
@@ -59,6 +66,7 @@ export function openBareGguf(source: ByteSource, signal?: AbortSignal): Promise<
         title: typeof title === 'string' ? title : source.name,
         card: 'A local file. What it can do depends on how it was trained.',
         licence: typeof licence === 'string' ? licence : 'unknown',
+        ...about,
         llama: { file: source.name, bytes: source.size },
         prompt: tokenizer.chatTemplate
           ? { kind: 'chat' }

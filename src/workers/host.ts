@@ -29,6 +29,12 @@ export function toFailure(error: unknown): EngineFailure {
   if (typeof error === 'object' && error !== null) {
     const { code, name, message } = error as { code?: unknown; name?: unknown; message?: unknown };
     const words = typeof message === 'string' && message !== '' ? message : 'The engine failed without saying why.';
+    // Their own codes tell what is wrong with a file or a download; a person needs to know that it is one of the two.
+    if (name === 'NetworkError' && code !== undefined) return { code: 'network', message: words };
+    if (name === 'StoreError') return { code: 'file', message: words };
+    if (name === 'FormatError' && code !== 'unsupported') {
+      return { code: (error as { field?: unknown }).field === 'content' ? 'file' : 'format', message: words };
+    }
     if (typeof code === 'string' && Object.hasOwn(CODES, code)) return { code: code as FailureCode, message: words };
     if (name === 'AbortError') return { code: 'aborted', message: words };
     if (name === 'NotReadableError' || name === 'NotFoundError') return { code: 'file', message: words };

@@ -96,12 +96,14 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
         fail(options.failFirstLoad, `Scripted failure: ${options.failFirstLoad}.`);
       }
       onProgress({ phase: 'ready', file: '', loadedBytes: LOAD_BYTES, totalBytes: LOAD_BYTES });
-      const local = source.kind === 'file';
+      const local = source.kind !== 'manifest';
+      const name = source.kind === 'file' ? source.file.name : source.kind === 'gguf' ? source.url : 'starter';
+      const title = source.kind === 'gguf' ? source.about?.title : local ? name : undefined;
       return {
         manifest: {
           format: 'lavin-manifest-1',
-          name: local ? source.file.name : 'starter',
-          title: local ? source.file.name : 'Scripted starter',
+          name,
+          title: title ?? 'Scripted starter',
           card: 'A **scripted** model for tests. It knows nothing.',
           licence: 'Apache-2.0',
           llama: { file: 'llama.gguf' },

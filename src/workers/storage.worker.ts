@@ -1,0 +1,83 @@
+/** The storage worker: downloads, hashes and writes models, so that neither page nor engine waits for a disk. */
+import { expose, releaseProxy } from 'comlink';
+import { StoreError, toStoreFailure } from '../store/error';
+import { ggufChoices, listRepo } from '../store/hub';
+import { Library, type LibraryProgress } from '../store/library';
+import { webLocks } from '../store/locks';
+import { browserNetwork } from '../store/network';
+import { opfs } from '../store/opfs';
+import { indexedRows } from '../store/rows';
+import { lookAtTower } from '../store/tower';
+import type { StorageWorkerApi } from './storage-api';
+
+/** Tells the other tabs, whose workers listen on it too. */
+const channel = new BroadcastChannel('lavin-library');
+let tellPage: (() => void) | undefined;
+channel.onmessage = () => tellPage?.();
+
+const library = new Library({
+  files: opfs,
+  rows: indexedRows(),
+  network: browserNetwork,
+  locks: webLocks,
+  now: () => Date.now(),
+  changed: () => {
+    channel.postMessage('changed');
+    tellPage?.();
+  },
+});
+const tidied = library.tidy().catch(() => {});
+
+let lookingUp: AbortController | undefined;
+function lookUp<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  lookingUp?.abort(new StoreError('aborted', 'Another one was asked for.'));
+  const controller = new AbortController();
+  lookingUp = controller;
+  return work(controller.signal);
+}
+
+/** Comlink keeps only name and message of an `Error`; a plain object crosses whole. */
+async function telling<T>(work: () => Promise<T>, callback?: unknown): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toStoreFailure(error);
+  } finally {
+    const free = (callback as { [releaseProxy]?: () => void } | undefined)?.[releaseProxy];
+    if (typeof free === 'function') free.call(callback);
+  }
+}
+
+/** Ten reports a second are enough to read. */
+function throttled(tell: (progress: LibraryProgress) => void): (progress: LibraryProgress) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  let phase: LibraryProgress['phase'] | undefined;
+  return (progress) => {
+    const now = performance.now();
+    if (progress.phase === phase && now - last < 100 && progress.bytes !== progress.total) return;
+    [last, phase] = [now, progress.phase];
+    tell(progress);
+  };
+}
+
+const api: StorageWorkerApi = {
+  list: () => telling(() => tidied.then(() => library.list())),
+  room: () => telling(() => library.room()),
+  watch: (onChange) => {
+    tellPage = onChange;
+  },
+  lookUp: (hub, repo) =>
+    telling(() =>
+      lookUp(async (signal) => ({ repo, choices: ggufChoices(await listRepo(hub, repo, browserNetwork, signal)) })),
+    ),
+  lookAtTower: (hub, repo) => telling(() => lookUp((signal) => lookAtTower(hub, repo, browserNetwork, signal))),
+  cancelLookUp: () => lookingUp?.abort(new StoreError('aborted', 'Cancelled.')),
+  addFromHub: (hub, repo, path, about) => telling(() => library.addFromHub(hub, repo, path, about)),
+  addFromUrl: (url) => telling(() => lookUp((signal) => library.addFromUrl(url, signal))),
+  addFile: (file, onProgress) => telling(() => library.addFile(file, throttled(onProgress)), onProgress),
+  download: (id, onProgress) => telling(() => library.download(id, throttled(onProgress)), onProgress),
+  pause: (id) => library.pause(id),
+  verify: (id, onProgress) => telling(() => library.verify(id, throttled(onProgress)), onProgress),
+  remove: (id) => telling(() => library.remove(id)),
+};
+expose(api);
