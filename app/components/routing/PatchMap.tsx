@@ -9,6 +9,8 @@ interface PatchMapProps {
   readonly layer: number;
   readonly reach: number;
   readonly style: CSSProperties;
+  /** Which picture it is, where there are two. */
+  readonly label?: string;
 }
 
 const STEPS: Readonly<Record<string, readonly [number, number]>> = {
@@ -22,7 +24,7 @@ const STEPS: Readonly<Record<string, readonly [number, number]>> = {
  * The weights painted over the picture. The model stretches every picture to a square before it cuts patches, so a grid
  * stretched over the picture's own shape is exact. One patch can be read out, by pointer or arrow keys.
  */
-export function PatchMap({ picture, patches, layer, reach, style }: PatchMapProps) {
+export function PatchMap({ picture, patches, layer, reach, style, label = 'Patch of the picture' }: PatchMapProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [cell, setCell] = useState<number>();
   const { grid, tokens, weights } = patches;
@@ -71,7 +73,7 @@ export function PatchMap({ picture, patches, layer, reach, style }: PatchMapProp
         style={style}
         role="slider"
         tabIndex={0}
-        aria-label="Patch of the picture"
+        aria-label={label}
         aria-valuemin={1}
         aria-valuemax={grid * grid}
         aria-valuenow={shown + 1}
