@@ -280,8 +280,9 @@ export class Library {
               tell('download', bytes, total);
             },
             onWait: ({ message }, waitMs) => tell('wait', here, whole, { reason: message, waitMs }),
-            onPoint: async (point, etag) => {
-              await this.change(id, (now) => withFile(now, index, { ...now.files[index], name, point, etag }));
+            onPoint: async (point, etag, total) => {
+              const sofar = { ...file, bytes: file.bytes ?? total, point, etag };
+              await this.change(id, (now) => withFile(now, index, sofar));
             },
           },
           signal,

@@ -36,7 +36,7 @@ export interface TransferEvents {
   /** Bytes on disk, and how many there will be, where that is known. */
   onProgress?(bytes: number, total: number | undefined): void;
   /** What to remember for a resume: after every 8 MiB, and when a transfer ends in whatever way. */
-  onPoint?(point: ResumePoint, etag: string | undefined): Promise<void> | void;
+  onPoint?(point: ResumePoint, etag: string | undefined, total: number | undefined): Promise<void> | void;
   /** The next try comes after `ms`. */
   onWait?(reason: StoreError, ms: number): void;
 }
@@ -318,7 +318,7 @@ class Transfer {
   private async point(): Promise<void> {
     this.file.flush();
     this.pointAt = this.at;
-    await this.events.onPoint?.({ bytes: this.at, hash: this.hash.save() }, this.etag);
+    await this.events.onPoint?.({ bytes: this.at, hash: this.hash.save() }, this.etag, this.total);
   }
 
   private async discard(): Promise<void> {
@@ -340,7 +340,7 @@ class Transfer {
   private tooShort(bytes: number): StoreError {
     return new StoreError(
       'truncated',
-      `${this.task.name} ends on the server at byte ${bytes}${this.task.bytes === undefined ? '' : `, where its listing names ${this.task.bytes}`}. The file there is incomplete: choose another file, or tell its owner.`,
+      `${this.task.name} ends on the server at byte ${bytes}${this.task.bytes === undefined ? '' : `, where ${this.task.bytes} bytes were announced`}. The file there is incomplete: choose another file, or tell its owner.`,
     );
   }
 
