@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { CONVERT_USAGE, convertCommand } from './convert';
 import { GENERATE_USAGE, generateCommand } from './generate';
 import { formatInspection, inspect } from './inspect';
 import { UsageError } from './usage';
@@ -6,6 +7,8 @@ import { UsageError } from './usage';
 const USAGE = `lavin: the engine of lavin-webgpu on the command line
 
 ${GENERATE_USAGE}
+
+${CONVERT_USAGE}
 
 lavin inspect FILE [--json]
   what a GGUF, safetensors or torch checkpoint file holds`;
@@ -19,6 +22,7 @@ async function inspectCommand(args: string[]): Promise<number> {
 }
 
 const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
+  convert: convertCommand,
   generate: generateCommand,
   inspect: inspectCommand,
 };
