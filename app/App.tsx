@@ -8,6 +8,7 @@ import { RoutingPanel } from './components/routing/RoutingPanel';
 import { loadDraft } from './hooks/draft';
 import { useChat } from './hooks/useChat';
 import { useEngine } from './hooks/useEngine';
+import { useLibrary } from './hooks/useLibrary';
 import { usePlace } from './hooks/usePlace';
 import { reducer } from './state/reducer';
 import { initialState } from './state/state';
@@ -16,10 +17,11 @@ export function App() {
   const [state, dispatch] = useReducer(reducer, undefined, () => initialState(loadDraft()));
   const engine = useEngine(dispatch);
   const chat = useChat(state, dispatch, engine);
+  const library = useLibrary();
   const place = usePlace();
   return (
     <>
-      <Header place={place} state={state} engine={engine} chat={chat} />
+      <Header place={place} state={state} stored={library.choices} engine={engine} chat={chat} />
       {/* Stays where it is when another place is open: an answer goes on, nothing scrolls away. */}
       <main className="places" hidden={place !== 'chat'}>
         <ChatPane state={state} engine={engine} chat={chat} />
@@ -29,7 +31,7 @@ export function App() {
         </aside>
       </main>
       {place === 'router' && <RouterPlace state={state} engine={engine} />}
-      {place === 'models' && <ModelsPlace state={state} engine={engine} />}
+      {place === 'models' && <ModelsPlace state={state} engine={engine} library={library} />}
     </>
   );
 }

@@ -5,6 +5,7 @@ import './styles/tokens.css';
 import './styles/base.css';
 import './styles/shell.css';
 import './styles/model.css';
+import './styles/models.css';
 import './styles/chat.css';
 import './styles/composer.css';
 import './styles/routing.css';

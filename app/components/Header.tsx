@@ -2,18 +2,20 @@ import type { ChatVerbs } from '../hooks/useChat';
 import type { EngineVerbs } from '../hooks/useEngine';
 import type { Place } from '../hooks/usePlace';
 import { PlusIcon } from '../icons';
-import type { State } from '../state/state';
+import type { ModelChoice, State } from '../state/state';
 import { ModelPicker } from './model/ModelPicker';
 import { Places } from './Places';
 
 interface HeaderProps {
   readonly place: Place;
   readonly state: State;
+  /** Models of the library that can be opened. */
+  readonly stored: readonly ModelChoice[];
   readonly engine: EngineVerbs;
   readonly chat: ChatVerbs;
 }
 
-export function Header({ place, state, engine, chat }: HeaderProps) {
+export function Header({ place, state, stored, engine, chat }: HeaderProps) {
   const { messages, turn } = state.chat;
   return (
     <header className="header">
@@ -32,7 +34,7 @@ export function Header({ place, state, engine, chat }: HeaderProps) {
         <span className="brand-word">LaVIN</span>
       </h1>
       <Places place={place} />
-      <ModelPicker catalogue={state.catalogue} engineState={state.engine} onPick={engine.load} />
+      <ModelPicker catalogue={state.catalogue} stored={stored} engineState={state.engine} onPick={engine.load} />
       {place === 'chat' && (
         <>
           <a className="quiet to-side" href="#side">

@@ -26,7 +26,11 @@ const library = new Library({
     tellPage?.();
   },
 });
-const tidied = library.tidy().catch(() => {});
+/** A window that keeps no files must say so; what else goes wrong while clearing up can wait for the next visit. */
+const tidied = library.tidy().catch((error) => {
+  if (toStoreFailure(error).code === 'unsupported') throw error;
+});
+tidied.catch(() => {});
 
 let lookingUp: AbortController | undefined;
 function lookUp<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -6,6 +6,8 @@ import type { Catalogue, EngineState, ModelChoice } from '../../state/state';
 
 interface ModelPickerProps {
   readonly catalogue: Catalogue;
+  /** Models of the library that can be opened. */
+  readonly stored: readonly ModelChoice[];
   readonly engineState: EngineState;
   onPick(choice: ModelChoice): void;
 }
@@ -18,7 +20,7 @@ const PHASE_WORDS: Readonly<Record<EngineState['phase'], string>> = {
 };
 
 /** A button that names the model and opens the list: a native select would load a model at every arrow key. */
-export function ModelPicker({ catalogue, engineState, onPick }: ModelPickerProps) {
+export function ModelPicker({ catalogue, stored, engineState, onPick }: ModelPickerProps) {
   const menu = useRef<HTMLDivElement>(null);
   const file = useRef<HTMLInputElement>(null);
   const { choice, phase } = engineState;
@@ -42,7 +44,7 @@ export function ModelPicker({ catalogue, engineState, onPick }: ModelPickerProps
       <div className="menu" id="models" popover="auto" ref={menu}>
         <h2 className="menu-title">Models</h2>
         <ul>
-          {catalogue.models.map((model) => (
+          {[...catalogue.models, ...stored].map((model) => (
             <li key={model.id}>
               <button
                 type="button"
