@@ -70,6 +70,21 @@ export function scienceQaPrompt(
   return { prompt: tidy([...lines, 'Response:'].join('\n')), answer: tidy(answer) };
 }
 
+/** Whether it is a format that {@link scienceQaPrompt} takes. */
+export function isScienceQaFormat(format: string): format is ScienceQaFormat {
+  const [input, output, ...rest] = format.split('-');
+  return rest.length === 0 && isOneOf(inputFormats, input) && isOneOf(outputFormats, output ?? '');
+}
+
+/**
+ * The prompt of an instruction as LaVIN writes it into `all_data.json`; the answer follows without a separator. Without
+ * `input` as from LLaVA's conversations; with it, be it empty, as from Alpaca, where a blank stands before it.
+ * Source: LaVIN's `tools/data_processing.py`.
+ */
+export function instructionPrompt(instruction: string, input?: string): string {
+  return tidy(`Instruction: ${instruction}${input === undefined ? '' : ` ${input}`}\nResponse: `);
+}
+
 /**
  * The letter that the published evaluation reads: the first "The answer is X" and one more character (its pattern ends
  * in an unescaped dot) in prompt plus completion. Undefined if there is none; it guesses at random there, we do not.
