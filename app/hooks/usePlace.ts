@@ -20,6 +20,8 @@ function subscribe(changed: () => void): () => void {
     changed();
   };
   window.addEventListener('hashchange', update);
+  // The fragment may have changed since this module was read; React looks again after subscribing.
+  current = read() ?? current;
   return () => window.removeEventListener('hashchange', update);
 }
 
