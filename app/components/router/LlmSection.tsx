@@ -37,7 +37,7 @@ export function LlmSection(props: LlmSectionProps) {
           modality,
           pairs: pairsOf(table, modality, site),
           ...(readings && { readings }),
-          unmeasured: modality === 'text' ? 'ask without a picture to measure' : 'ask with a picture to measure',
+          unmeasured: modality === 'text' ? 'ask without a picture' : 'ask with a picture',
         };
       }),
     [table, view.measured, site],

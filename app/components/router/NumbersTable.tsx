@@ -6,7 +6,7 @@ export function NumbersTable({ panels, title }: { readonly panels: readonly Rout
   const id = useId();
   const layers = Math.max(0, ...panels.map(({ pairs }) => pairs.length));
   return (
-    <details className="numbers">
+    <details className="number-table">
       <summary>The numbers as a table</summary>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls has to be reached by keyboard */}
       <section className="scroll" tabIndex={0} aria-labelledby={id}>

@@ -122,7 +122,7 @@ function Comparison({ session, view, model, runs, numbers }: ComparisonProps) {
           modality: run.modality,
           pairs: row.map((pair, l) => weightsUnder(ruleAt(run.overrides, 'llm', site, l), pair)),
           ...(readings && readings.length > 0 && { readings }),
-          unmeasured: 'was not measured',
+          unmeasured: 'that run was stopped before',
         };
       }),
     [runs, numbers, site],

@@ -4,7 +4,7 @@ import { type RouterRows, shareOfInput } from '../../routing/numbers';
 import { useWidth } from './useWidth';
 
 export interface ChartPanel extends RouterRows {
-  /** Why there are no norms. */
+  /** Why there are no norms, and what to do for some. */
   readonly unmeasured?: string;
 }
 
@@ -151,9 +151,9 @@ function Panel({
           </g>
         );
       })}
-      {!readings && panel.unmeasured && (
+      {!readings && (
         <text className="chart-note" x={normsAt} y={HEAD + rowHeight / 2} dominantBaseline="central">
-          {panel.unmeasured}
+          not yet
         </text>
       )}
     </>
@@ -214,7 +214,7 @@ function readingInWords({ pairs, readings, unmeasured }: ChartPanel, layer: numb
   if (!pair) return '';
   const weights = `weights ${pair[0].toFixed(3)} and ${pair[1].toFixed(3)}`;
   const reading = readings?.find((r) => r.layer === layer);
-  if (!reading) return unmeasured ? `${weights}; ${unmeasured}` : weights;
+  if (!reading) return unmeasured ? `${weights}; what they add is not measured: ${unmeasured}` : weights;
   const adds = ([0, 1] as const).map(
     (e) => `${reading.contributions[e].toFixed(2)} (${(shareOfInput(reading, e) * 100).toFixed(1)} %)`,
   );

@@ -63,7 +63,7 @@ export default function RouterView({ state, engine }: RouterPlaceProps) {
   const linked = view.view.model;
   return (
     <div className="router-view">
-      <div className="router-column">
+      <div className="router-column asking">
         <AskPanel
           session={session}
           view={view}
@@ -79,17 +79,8 @@ export default function RouterView({ state, engine }: RouterPlaceProps) {
             This link was made with the model “{linked}”. Its settings are shown on {model.manifest.title} instead.
           </p>
         )}
-        <WhatIf
-          session={session}
-          view={view}
-          model={model}
-          table={table}
-          modality={view.original?.modality ?? (picture ? 'image' : 'text')}
-          busy={answering}
-          onAgain={() => session.askAgain(bench())}
-        />
       </div>
-      <div className="router-column wide">
+      <div className="router-column">
         <LlmSection
           session={session}
           view={view}
@@ -109,6 +100,15 @@ export default function RouterView({ state, engine }: RouterPlaceProps) {
             onCompare={(other) => session.compareWith(bench(), other)}
           />
         )}
+        <WhatIf
+          session={session}
+          view={view}
+          model={model}
+          table={table}
+          modality={view.original?.modality ?? (picture ? 'image' : 'text')}
+          busy={answering}
+          onAgain={() => session.askAgain(bench())}
+        />
         <Pins session={session} view={view} model={model} />
         <section className="panel">
           <ShareLink view={view.view} model={model.manifest.name} prompt={prompt} />

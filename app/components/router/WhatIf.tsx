@@ -52,7 +52,7 @@ export function WhatIf({ session, view, model, table, modality, busy, onAgain }:
     <Section
       title="What if?"
       what="Set the routers by hand and ask the same prompt once more. Both answers are greedy, so what differs comes from the routers alone. The model itself is not changed."
-      paper="Nothing: it does not try this. If routing matters, other weights should give another answer."
+      paper="Does not try this. If routing matters, other weights should give another answer."
       here={altered ? undefined : 'Change something, then ask again.'}
     >
       <div className="row">
