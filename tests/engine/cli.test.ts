@@ -11,6 +11,8 @@ import { LOAD_TIMEOUT, STARTER } from './support';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const LLAMA = join(dirname(STARTER), 'llama.gguf');
+const PTH = join(root, 'tests/goldens/data/checkpoints/checkpoint-0.pth');
+const HOSTILE = join(root, 'tests/goldens/data/checkpoints/malicious-zip.pth');
 const BLUE = join(dirname(STARTER), 'blue-disc.png');
 
 /** A process of its own, as the command is. */
@@ -161,6 +163,15 @@ describe('errors are words and a status', () => {
     ['nothing to inspect', () => ['inspect'], 2, /wants one file/],
     ['an unknown flag of inspect', () => ['inspect', LLAMA, '--jso'], 2, /--jso/],
     ['a missing file to inspect', () => ['inspect', join(folder, 'nowhere.gguf')], 1, /nowhere\.gguf/],
+    ['nothing to convert', () => ['convert', LLAMA], 2, /IN and OUT are needed[\s\S]*--base MANIFEST/],
+    ['no adapters to convert', () => ['convert', LLAMA, join(folder, 'x.pth')], 1, /a GGUF holds a language model/],
+    [
+      'a checkpoint that would run something',
+      () => ['convert', HOSTILE, join(folder, 'x.safetensors')],
+      1,
+      /"posix\.system" is not a name that a checkpoint may use; nothing of the file was run/,
+    ],
+    ['adapters of another base', () => ['convert', PTH, join(folder, 'x.pth'), '--base', STARTER], 1, /LLaMA of width/],
     ['noise to inspect', () => ['inspect', join(folder, 'noise.gguf')], 1, /noise\.gguf/],
   ];
   afterEach(() => {
@@ -193,6 +204,7 @@ describe('what needs no GPU', () => {
     const { status, stdout, stderr } = await inProcess('--help');
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/--force-tokens/);
+    expect(stdout).toMatch(/lavin convert IN OUT/);
   });
 
   it('inspect tells metadata, formats and tensors, as text and as JSON', async () => {
@@ -205,5 +217,13 @@ describe('what needs no GPU', () => {
     expect(report.kind).toBe('gguf');
     expect(report.metadata['llama.embedding_length']).toBe(192);
     expect(report.tensors).toContainEqual(expect.objectContaining({ name: 'blk.0.attn_q.weight', shape: [192, 192] }));
+  });
+
+  it("inspect tells a torch checkpoint's tensors and arguments", async () => {
+    const text = await inProcess('inspect', PTH);
+    expect([text.status, text.stderr]).toEqual([0, '']);
+    expect(text.stdout).toMatch(/checkpoint-0\.pth: torch checkpoint/);
+    expect(text.stdout).toMatch(/args\.prompt_format = QCM-ALE/);
+    expect(text.stdout).toMatch(/\[8,64,1\] .* layers\.1\.adapter_attn\.conv_A\.weight/);
   });
 });

@@ -1,5 +1,10 @@
 /** Checkpoints that torch wrote, against the values torch read back; hostile and damaged ones against FormatError. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { openManifest } from '../../../src/engine/model-files';
+import type { EnginePorts } from '../../../src/engine/ports';
 import { MemorySource } from '../../../src/formats/bytes';
 import { FormatError } from '../../../src/formats/error';
 import { openTensorFile } from '../../../src/formats/open';
@@ -35,6 +40,28 @@ describe.each(Object.entries(goldens.good))('%s', (file, { container, keys }) =>
       for await (const piece of checkpoint.stream(name, 7)) pieces.push(...piece);
       expect(pieces).toEqual([...want]);
     }
+  });
+});
+
+describe("a manifest's adapters", () => {
+  it('may be a .pth', async () => {
+    const starter = fileURLToPath(new URL('../../../public/models/starter/', import.meta.url));
+    const manifest = JSON.parse(readFileSync(join(starter, 'manifest.json'), 'utf8'));
+    manifest.adapters.file = 'adapters.pth';
+    const ports: EnginePorts = {
+      gpu: undefined,
+      decodeImage: () => Promise.reject(new Error('no picture')),
+      resolve: (_, file) => file,
+      openFile: async (name) => {
+        if (name === 'manifest.json') return new MemorySource(new TextEncoder().encode(JSON.stringify(manifest)), name);
+        if (name === 'adapters.pth') return new MemorySource(bytesOf('checkpoint-0.pth'), name);
+        return new MemorySource(new Uint8Array(readFileSync(join(starter, name))), name);
+      },
+    };
+    const files = await openManifest(ports, 'manifest.json');
+    expect(files.adapters).toBeInstanceOf(TorchCheckpoint);
+    expect(files.adapters!.tensors.has('adapter_modality_embedding.weight')).toBe(true);
+    await files.close();
   });
 });
 
