@@ -137,6 +137,18 @@ describe('CSV', () => {
   });
 });
 
+describe('a CSV whose quotation mark is left open for megabytes', () => {
+  it('loses the rows up to the limit, and reads those after them', async () => {
+    const row = '2,3\n';
+    const text = `a,b\n1,"open\n${row.repeat((1.5 * MAX_RECORD_BYTES) / row.length)}`;
+    const rows = await all(readCsv(new PiecedSource(utf8.encode(text), 2 ** 20)));
+    expect(rows[1]).toMatchObject({ line: 2, problem: expect.stringMatching(/a quotation mark may be open/) });
+    expect(rows.length).toBeGreaterThan(100_000);
+    expect(rows.slice(2).every(({ cells }) => cells?.join() === '2,3')).toBe(true);
+    expect(rows.at(-1)!.line).toBe(text.split('\n').length - 1);
+  });
+});
+
 describe('elements of large JSON', () => {
   const read = async (text: string, depth: number, size = 5) =>
     (await all(readJsonElements(new PiecedSource(utf8.encode(text), size), depth))).map(
