@@ -27,6 +27,8 @@ export default defineConfig({
   use: {
     baseURL: `http://localhost:${port}/`,
     screenshot: 'only-on-failure',
+    // Tests put scripted workers in the real ones' place, which a service worker would not let them; offline.spec.ts allows it.
+    serviceWorkers: 'block',
     launchOptions: {
       executablePath: findChromium(),
       args: [...quiet, '--enable-unsafe-webgpu', ...software],

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 import { modelIndex } from './tools/vite-model-index.ts';
+import { serviceWorker } from './tools/vite-service-worker.ts';
 
 /** Isolation gives the page precise timers and shared memory; whoever hosts the build should send the same two. */
 const isolation = {
@@ -9,10 +10,16 @@ const isolation = {
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };
 
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
 export default defineConfig({
   // Relative URLs: the built site works from any folder of any static host.
   base: './',
-  plugins: [react(), modelIndex(fileURLToPath(new URL('public', import.meta.url)))],
+  plugins: [
+    react(),
+    modelIndex(here('public')),
+    serviceWorker(here('app/offline/service-worker.ts'), here('public'), ['favicon.svg']),
+  ],
   worker: { format: 'es' },
   build: { target: 'es2023' },
   server: { headers: isolation },

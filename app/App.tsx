@@ -8,6 +8,7 @@ import { RoutingPanel } from './components/routing/RoutingPanel';
 import { loadDraft } from './hooks/draft';
 import { useChat } from './hooks/useChat';
 import { useEngine } from './hooks/useEngine';
+import { useKeptModel } from './hooks/useKeptModel';
 import { useLibrary } from './hooks/useLibrary';
 import { usePlace } from './hooks/usePlace';
 import { reducer } from './state/reducer';
@@ -17,6 +18,7 @@ export function App() {
   const [state, dispatch] = useReducer(reducer, undefined, () => initialState(loadDraft()));
   const engine = useEngine(dispatch);
   const chat = useChat(state, dispatch, engine);
+  useKeptModel(state.engine);
   const library = useLibrary();
   const place = usePlace();
   return (

@@ -1,6 +1,7 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './App';
+import { startOffline } from './offline/offline';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/shell.css';
@@ -16,3 +17,5 @@ createRoot(document.getElementById('root')!).render(
     <App />
   </StrictMode>,
 );
+
+void startOffline();

@@ -24,7 +24,7 @@ export interface Fit {
 /** Tokens of context that the engine reserves unless a manifest says otherwise. */
 export const CONTEXT = 2048;
 /** Where the browser tells nothing: what a plain laptop can give. */
-const ASSUMED_BYTES = 4 * 2 ** 30;
+const ASSUMED_BYTES = 4e9;
 
 /** Bytes of f16 keys and values for {@link CONTEXT} tokens. */
 export function kvBytes({ layers, kvHeads, headDim }: KvShape): number {
@@ -45,7 +45,7 @@ export function gpuBytes(fileBytes: number, shape: KvShape | undefined): number 
 
 /** GPU memory that we count on. */
 export function budget({ memoryGiB }: Device): number {
-  return memoryGiB === undefined ? ASSUMED_BYTES : memoryGiB * 2 ** 29;
+  return memoryGiB === undefined ? ASSUMED_BYTES : memoryGiB * 0.5e9;
 }
 
 export function fit(fileBytes: number, shape: KvShape | undefined, device: Device): Fit {

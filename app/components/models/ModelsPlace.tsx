@@ -11,6 +11,7 @@ import { ModelCard } from '../model/ModelCard';
 import { AddModel } from './AddModel';
 import { HubAddress } from './HubAddress';
 import { KnownCard } from './KnownCard';
+import { OfflineWords } from './OfflineWords';
 import { ShippedCard } from './ShippedCard';
 import { StorageRoom } from './StorageRoom';
 import { StoredCard } from './StoredCard';
@@ -58,6 +59,7 @@ export function ModelsPlace({ state, engine, library }: ModelsPlaceProps) {
           </p>
         )}
         <StorageRoom room={library.state.room} />
+        <OfflineWords />
         <ul className="cards">
           {state.catalogue.models.map((choice) => (
             <ShippedCard key={choice.id} choice={choice} device={device} engine={state.engine} onOpen={open} />

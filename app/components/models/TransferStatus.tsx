@@ -8,8 +8,8 @@ interface TransferStatusProps {
 }
 
 const VERBS: Readonly<Record<Activity['phase'], string>> = {
-  download: 'Downloading',
-  wait: 'Waiting',
+  download: 'Loading',
+  wait: 'Waiting at',
   verify: 'Checking',
   copy: 'Copying',
 };
@@ -17,14 +17,17 @@ const VERBS: Readonly<Record<Activity['phase'], string>> = {
 /** Bytes, speed and time left of a download, a check or a copy. */
 export function TransferStatus({ activity, title, onStop }: TransferStatusProps) {
   const { phase, bytes, total, speed, reason, waitMs } = activity;
-  const words = [`${VERBS[phase]}: ${formatBytes(bytes)}${total === undefined ? '' : ` of ${formatBytes(total)}`}`];
-  if (phase !== 'wait' && speed > 0) {
-    words.push(`${formatBytes(speed)}/s`);
-    if (total !== undefined) words.push(`${formatSeconds((total - bytes) / speed)} left`);
-  }
+  const pace = phase === 'wait' || speed === 0 ? [] : [`${formatBytes(speed)}/s`];
+  if (pace.length > 0 && total !== undefined) pace.push(`${formatSeconds((total - bytes) / speed)} left`);
   return (
     <div className="transfer">
-      <p className="number">{words.join(' · ')}</p>
+      <p className="transfer-words number">
+        <span>
+          {VERBS[phase]} {formatBytes(bytes)}
+          {total !== undefined && ` of ${formatBytes(total)}`}
+        </span>
+        <span>{pace.join(' · ')}</span>
+      </p>
       <progress
         aria-label={`${VERBS[phase]} ${title}`}
         {...(total !== undefined && total > 0 && { max: total, value: bytes })}
