@@ -48,6 +48,27 @@ export function fakeRouting(layers: number): RoutingTable {
   return { text: Array.from({ length: layers }, layer(0)), image: Array.from({ length: layers }, layer(2)) };
 }
 
+/** What a LaVIN's manifest says beyond a bare LLaMA's: a tower of as many layers, its adapters routed. */
+function lavinFiles(layers: number, grid: number): Pick<LoadedModel['manifest'], 'vision' | 'adapters'> {
+  const mean = [0.5, 0.5, 0.5] as const;
+  const towers = { width: 8, layers, heads: 2, featureEvery: 1, layerNormEpsilon: 1e-5 };
+  return {
+    vision: { file: 'vision', config: { imageSize: grid * 16, patchSize: 16, ...towers, mean, std: mean } },
+    adapters: {
+      file: 'adapters',
+      config: {
+        hidden: 8,
+        groups: 2,
+        scale: 1,
+        temperature: 10,
+        llama: 'attn',
+        visual: 'router',
+        clipRouting: 'per_sample',
+      },
+    },
+  };
+}
+
 function fail(code: FailureCode, message: string): never {
   throw Object.assign(new Error(message), { code });
 }
@@ -107,6 +128,7 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
           card: 'A **scripted** model for tests. It knows nothing.',
           licence: 'Apache-2.0',
           llama: { file: 'llama.gguf' },
+          ...(!local && options.adapters !== false && lavinFiles(layers, grid)),
           prompt: { kind: 'chat' },
           examples: local
             ? []
