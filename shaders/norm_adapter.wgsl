@@ -17,8 +17,13 @@
 // then writes its share of the row. Traffic per row: x twice (cached), the adapter's (r + r/g) C words once, y once.
 // Fusing the norm costs nothing extra and saves a launch per block, which is what decode is short of.
 
+// With DROPOUT, while training, a is dropped unit by unit (dropout.wgsl).
+
 #if ADAPTER != none
 const HIDDEN_GROUP = HIDDEN / GROUPS;
+#endif
+#if DROPOUT
+#include "dropout.wgsl"
 #endif
 
 struct Params {
@@ -31,6 +36,8 @@ struct Params {
   eps: f32,
   scale: f32,
   temperature: f32,
+  // Tells this adapter's dropout from all others'.
+  stream: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
@@ -53,6 +60,10 @@ struct Params {
 // Packed [E_0 | e_0 | E_1 | e_1]: modality 0 is text, 1 is image.
 @group(0) @binding(6) var<storage, read_write> merged: array<f32>;
 @group(0) @binding(7) var<storage, read_write> modality: array<u32>;
+#endif
+
+#if DROPOUT
+@group(0) @binding(8) var<storage, read_write> dropout: array<u32>;
 #endif
 
 var<workgroup> partial_sum: array<f32, WG>;
@@ -119,7 +130,12 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) groups: vec3
   for (var j = thread; j < EXCHANGED; j += WG) {
     var total = 0.0;
     for (var i = 0u; i < WG; i++) { total += partial_hidden[j * WG + i]; }
-    if (j < HIDDEN) { total += adapter[at_a0 + j]; }
+    if (j < HIDDEN) {
+      total += adapter[at_a0 + j];
+#if DROPOUT
+      total *= kept_share(p.stream, row * HIDDEN + j);
+#endif
+    }
     hidden[j] = total;
   }
   workgroupBarrier();

@@ -81,6 +81,14 @@ export type Mixing =
   /** Experts merged per modality (see {@link adapterMerge}); `modality` u32 [B]. */
   | { readonly kind: 'merged'; readonly merged: Tensor; readonly modality: Tensor };
 
+/** Dropout on an adapter's hidden units, while training; see dropout.wgsl. */
+export interface Dropout {
+  /** [seed, step, keep threshold, bits of 1 / (1 - rate)], u32; written before each step. */
+  readonly data: Tensor;
+  /** Tells this adapter's random numbers from all others'. */
+  readonly stream: number;
+}
+
 export interface NormAdapter {
   readonly label: string;
   /** [R, C] */
@@ -91,6 +99,7 @@ export interface NormAdapter {
   readonly adapter?: AdapterTensors & { readonly mixing: Mixing };
   /** Rows of one sample; default all. */
   readonly rowsPerSample?: number;
+  readonly dropout?: Dropout;
 }
 
 /** Threads that share one row: as many as workgroup memory holds partial sums for (16 KiB by default limits). */
@@ -102,7 +111,8 @@ export function rowWorkgroup(rec: Recorder, exchanged: number): number {
 }
 
 /** y = adapter(norm(x)) in one dispatch, either part optional (not both absent). */
-export function normAdapter(rec: Recorder, { label, x, y, norm, adapter, rowsPerSample = x.rows }: NormAdapter): void {
+export function normAdapter(rec: Recorder, options: NormAdapter): void {
+  const { label, x, y, norm, adapter, dropout, rowsPerSample = x.rows } = options;
   if (adapter && adapter.channels % adapter.groups !== 0) {
     throw new Error(`${label}: ${adapter.channels} channels do not split into ${adapter.groups} groups`);
   }
@@ -121,6 +131,7 @@ export function normAdapter(rec: Recorder, { label, x, y, norm, adapter, rowsPer
     reads.merged = mixing.merged;
     reads.modality = mixing.modality;
   }
+  if (dropout) reads.dropout = dropout.data;
   const hidden = adapter?.hidden ?? 0;
   rec.dispatch({
     label,
@@ -130,6 +141,7 @@ export function normAdapter(rec: Recorder, { label, x, y, norm, adapter, rowsPer
       ADAPTER: mixing?.kind ?? 'none',
       HIDDEN: hidden,
       GROUPS: adapter?.groups ?? 1,
+      DROPOUT: dropout !== undefined,
       WG: rowWorkgroup(rec, adapter ? hidden + 2 : 0),
     },
     reads,
@@ -143,6 +155,7 @@ export function normAdapter(rec: Recorder, { label, x, y, norm, adapter, rowsPer
       eps: norm?.epsilon ?? 0,
       scale: adapter?.scale ?? 1,
       temperature: adapter?.temperature ?? 1,
+      stream: dropout?.stream ?? 0,
     },
     workgroups: gridOf(x.rows),
     work: x.size * (8 + 2 * hidden),

@@ -127,6 +127,7 @@ export function clipForward(
   const features = new Tensor('visual.features', [count * featureCount, config.width]);
 
   weights.blocks.forEach((block, i) => {
+    g.beginBlock();
     const name = `resblocks.${i}`;
     let z = adapt(i, 'attn', g.norm(`${name}.ln_1`, x, layerNorm(block.ln1)));
     const qkv = g.linear(`${name}.attn.in_proj`, z, block.inProj, block.inProjBias);

@@ -119,6 +119,7 @@ export function llamaBlocks(g: Graph, { config, weights, rope }: Llama, forward:
   let x = forward.x;
 
   weights.layers.forEach((layer, i) => {
+    g.beginBlock();
     const name = `layers.${i}`;
     const input = x;
     const rms = (gain: Tensor): Norm => ({ kind: 'rms', gain, epsilon: config.normEpsilon });

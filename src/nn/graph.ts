@@ -1,7 +1,7 @@
 import { Tensor } from '../gpu/tensor';
 import type { AttentionMask } from '../kernels/attention';
 import type { KvLayer } from '../kernels/kv-cache';
-import type { AdapterTensors, Mixing, Norm } from '../kernels/norm-adapter';
+import type { AdapterTensors, Dropout, Mixing, Norm } from '../kernels/norm-adapter';
 import type { PointwiseOp } from '../kernels/pointwise';
 import type { RopeTable } from '../kernels/rope';
 import { NORM_WORDS } from '../kernels/router-study';
@@ -16,6 +16,17 @@ export class Graph {
   readonly ops: Op[] = [];
   /** Outputs that must survive fusion and the arena: results, routing weights, features. */
   readonly kept = new Set<Tensor>();
+  /** Indices into `ops` where blocks begin: a backward pass may compute a block's insides again instead of keeping them. */
+  readonly blocks: number[] = [];
+  private streams = 0;
+
+  /** @param dropout data of the adapters' dropout (see dropout.wgsl); none at inference */
+  constructor(private readonly dropout?: Dropout['data']) {}
+
+  /** What follows is a block of its own: the models mark their transformer blocks. */
+  beginBlock(): void {
+    this.blocks.push(this.ops.length);
+  }
 
   keep(tensor: Tensor): Tensor {
     this.kept.add(tensor);
@@ -76,7 +87,9 @@ export class Graph {
   adapt(label: string, z: Tensor, adapter: AdapterTensors, mixing: Mixing, rowsPerSample: number): Tensor {
     check(label, adapter.channels === z.cols, `adapter of ${adapter.channels} channels for rows of ${z.cols}`);
     const y = new Tensor(label, z.shape);
-    this.ops.push({ kind: 'adapt', label, in: { z }, out: { y }, attributes: { adapter, mixing, rowsPerSample } });
+    const dropout = this.dropout && { data: this.dropout, stream: this.streams++ };
+    const attributes = { adapter, mixing, rowsPerSample, dropout };
+    this.ops.push({ kind: 'adapt', label, in: { z }, out: { y }, attributes });
     return y;
   }
 

@@ -20,7 +20,7 @@ export function recordGraph(rec: Recorder, graph: Graph, { fused = true }: { fus
 }
 
 /** One op's dispatches. */
-function lower(rec: Recorder, op: Op): void {
+export function lower(rec: Recorder, op: Op): void {
   const { label } = op;
   switch (op.kind) {
     case 'embed':
@@ -29,10 +29,10 @@ function lower(rec: Recorder, op: Op): void {
       return normAdapter(rec, { label, x: op.in.x, y: op.out.y, norm: op.attributes.norm });
     case 'adapt':
     case 'normAdapt': {
-      const { adapter, mixing, rowsPerSample } = op.attributes;
+      const { adapter, mixing, rowsPerSample, dropout } = op.attributes;
       const norm = op.kind === 'normAdapt' ? op.attributes.norm : undefined;
       const x = op.kind === 'normAdapt' ? op.in.x : op.in.z;
-      return normAdapter(rec, { label, x, y: op.out.y, norm, adapter: { ...adapter, mixing }, rowsPerSample });
+      return normAdapter(rec, { label, x, y: op.out.y, norm, adapter: { ...adapter, mixing }, rowsPerSample, dropout });
     }
     case 'route':
       return router(rec, { label, z: op.in.z, weights: op.out.y, ...op.attributes });
@@ -61,7 +61,7 @@ function lower(rec: Recorder, op: Op): void {
     case 'attention': {
       const { columns, ...attributes } = op.attributes;
       const [q, k, v] = [op.in.q, op.in.k, op.in.v].map((tensor, i) => ({ tensor, column: columns[i] }));
-      return attention(rec, { label, q, k, v, ...attributes, y: op.out.y });
+      return attention(rec, { label, q, k, v, ...attributes, ...op.out });
     }
     case 'cachedAttention':
       kvStore(rec, { label: `${label}.store`, k: op.in.k, v: op.in.v, cache: op.attributes.cache, step: op.in.step });

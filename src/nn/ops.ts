@@ -1,7 +1,7 @@
 import type { Tensor } from '../gpu/tensor';
 import type { AttentionMask } from '../kernels/attention';
 import type { KvLayer } from '../kernels/kv-cache';
-import type { AdapterTensors, Mixing, Norm } from '../kernels/norm-adapter';
+import type { AdapterTensors, Dropout, Mixing, Norm } from '../kernels/norm-adapter';
 import type { PointwiseOp } from '../kernels/pointwise';
 import type { RopeTable } from '../kernels/rope';
 import type { Weight } from '../kernels/weights';
@@ -47,7 +47,7 @@ export type RouteOp = OpOf<'route', { z: Tensor }, { adapter: AdapterTensors; st
 export type AdaptOp = OpOf<
   'adapt',
   { z: Tensor },
-  { adapter: AdapterTensors; mixing: Mixing; rowsPerSample: number },
+  { adapter: AdapterTensors; mixing: Mixing; rowsPerSample: number; dropout: Dropout | undefined },
   AdaptOut
 >;
 export type RopeOp = OpOf<
@@ -55,11 +55,15 @@ export type RopeOp = OpOf<
   { x: Tensor; positions: Tensor },
   { heads: number; headDim: number; table: RopeTable }
 >;
-/** Attention among the rows given. `columns` are the first columns of q, k and v in tensors they may share. */
+/**
+ * Attention among the rows given. `columns` are the first columns of q, k and v in tensors they may share. `logsumexp`
+ * [batch * length, heads] where a backward pass follows.
+ */
 export type AttentionOp = OpOf<
   'attention',
   { q: Tensor; k: Tensor; v: Tensor },
-  HeadShape & { batch: number; length: number; mask: AttentionMask; columns: readonly [number, number, number] }
+  HeadShape & { batch: number; length: number; mask: AttentionMask; columns: readonly [number, number, number] },
+  { readonly y: Tensor; readonly logsumexp?: Tensor }
 >;
 /** Writes live rows of k and v into the cache, then attends to it: one op, since the order matters. */
 export type CachedAttentionOp = OpOf<
@@ -90,7 +94,7 @@ export type SumRowsOp = OpOf<'sumRows', { x: Tensor; step: Tensor }, { first: nu
 export type NormAdaptOp = OpOf<
   'normAdapt',
   { x: Tensor },
-  { norm: Norm; adapter: AdapterTensors; mixing: Mixing; rowsPerSample: number },
+  { norm: Norm; adapter: AdapterTensors; mixing: Mixing; rowsPerSample: number; dropout: Dropout | undefined },
   AdaptOut
 >;
 /** Linear with what follows it folded into its epilogue. */
