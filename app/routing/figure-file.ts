@@ -17,8 +17,17 @@ const COPIED = [
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** An SVG element of the page as a document of its own, on the page's background. */
-export function standaloneSvg(element: SVGSVGElement): string {
+/** Around a figure, in CSS pixels, and what stands below it. */
+export const MARGIN = 20;
+export const FOOT = 36;
+/** Width of a letter of 12 px, amply. */
+const LETTER = 6.6;
+
+/**
+ * An SVG element of the page as a document of its own: the page's background, a margin, the key of the two experts, and
+ * what the figure is.
+ */
+export function standaloneSvg(element: SVGSVGElement, title: string): string {
   const copy = element.cloneNode(true) as SVGSVGElement;
   const originals = [element, ...element.querySelectorAll('*')];
   const copies = [copy, ...copy.querySelectorAll('*')];
@@ -31,21 +40,37 @@ export function standaloneSvg(element: SVGSVGElement): string {
     copies[i]?.removeAttribute('class');
   });
   for (const gone of copy.querySelectorAll('[data-screen-only]')) gone.remove();
-  const { width, height } = element.getBoundingClientRect();
+  const box = element.getBoundingClientRect();
+  // A narrow screen's figure is narrower than its words.
+  const wide = Math.max(box.width, title.length * LETTER);
+  const [width, height] = [Math.round(wide) + 2 * MARGIN, Math.round(box.height) + 2 * MARGIN + FOOT];
   copy.setAttribute('xmlns', SVG);
-  copy.setAttribute('width', String(Math.round(width)));
-  copy.setAttribute('height', String(Math.round(height)));
-  if (!copy.hasAttribute('viewBox')) copy.setAttribute('viewBox', `0 0 ${Math.round(width)} ${Math.round(height)}`);
-  const ground = document.createElementNS(SVG, 'rect');
-  ground.setAttribute('width', '100%');
-  ground.setAttribute('height', '100%');
-  ground.setAttribute('fill', surfaceColour());
-  copy.prepend(ground);
+  copy.setAttribute('width', String(width));
+  copy.setAttribute('height', String(height));
+  copy.setAttribute('viewBox', `${-MARGIN} ${-MARGIN} ${width} ${height}`);
+  copy.prepend(svgElement('rect', { x: -MARGIN, y: -MARGIN, width, height, fill: pageColour('--surface') }));
+  const y = Math.round(box.height) + MARGIN;
+  const text = { 'font-family': 'sans-serif', 'font-size': 12, fill: pageColour('--muted') };
+  copy.append(
+    svgElement('rect', { x: 0, y, width: 11, height: 11, rx: 3, fill: pageColour('--one') }),
+    svgElement('text', { x: 16, y: y + 10, ...text }, 'expert 1'),
+    svgElement('rect', { x: 76, y, width: 11, height: 11, rx: 3, fill: pageColour('--two') }),
+    svgElement('text', { x: 92, y: y + 10, ...text }, 'expert 2'),
+    svgElement('text', { x: 0, y: y + 30, ...text }, title),
+  );
   return new XMLSerializer().serializeToString(copy);
 }
 
-export function surfaceColour(): string {
-  return getComputedStyle(document.documentElement).getPropertyValue('--surface').trim() || '#ffffff';
+function svgElement(name: string, attributes: Readonly<Record<string, string | number>>, text = ''): SVGElement {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  element.textContent = text;
+  return element;
+}
+
+/** A colour of tokens.css in the theme that is on. */
+export function pageColour(name: '--surface' | '--ink' | '--muted' | '--one' | '--two'): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
 /** Pixels of the PNG per CSS pixel: sharp in print and on dense screens. */

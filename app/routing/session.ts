@@ -164,6 +164,7 @@ export class RouterSession {
     const { original } = this.#state;
     if (!original) return;
     await this.#work(bench, 'again', async () => {
+      this.#set({ altered: undefined });
       const run = await this.#answer(bench, original.prompt, original.picture, true);
       this.#set({ altered: run });
       if (run.stopReason === 'stopped') return;

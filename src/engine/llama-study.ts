@@ -17,6 +17,9 @@ import { StudyResults, uploaded } from './study-memory';
 /** Rows of one pass. The routers run in the first one, always of this shape, so that equal inputs give equal bits. */
 const ROWS = 64;
 
+/** What a study needs of a model. */
+export type StudiedModel = Pick<Model, 'gpu' | 'lavin' | 'decoder' | 'routing' | 'cache' | 'recording'>;
+
 export interface LlamaStudyRequest extends ReplayOptions {
   /** Slot codes without the modality slot; image slots read what the decoder's image tokens hold. */
   readonly slots: readonly number[];
@@ -30,7 +33,7 @@ export interface LlamaStudyRequest extends ReplayOptions {
  * experts stay apart. Overwrites the decoder's keys and values; what it allocates it frees.
  * @throws ContextFullError if the prompt and the modality slot do not fit the context
  */
-export async function studyLlama(model: Model, request: LlamaStudyRequest): Promise<RouterReading[]> {
+export async function studyLlama(model: StudiedModel, request: LlamaStudyRequest): Promise<RouterReading[]> {
   const { gpu, decoder, routing, recording } = model;
   const { slots, overrides, signal, onProgress } = request;
   if (!routing) throw new Error('a model without adapters has no routers to study');
@@ -93,7 +96,7 @@ export async function studyLlama(model: Model, request: LlamaStudyRequest): Prom
 
 /** The first pass holds the modality slot, and its routers' weights are kept for the later ones. */
 async function record(
-  model: Model,
+  model: StudiedModel,
   arena: Arena,
   results: StudyResults<'sums' | 'weights'>,
   rules: Tensor,

@@ -191,6 +191,7 @@ test('(e) figures as PNG and SVG, numbers as CSV and JSON', async ({ page, openP
   const svg = await text(await save(llm, 'SVG'));
   expect(svg).toContain('xmlns="http://www.w3.org/2000/svg"');
   expect(svg).toContain('With a picture');
+  expect(svg).toContain('Scripted starter: Routers of the language model');
   // Stands alone: no class, no variable of the page's stylesheet.
   expect(svg).not.toMatch(/class=|var\(/);
   expect(svg).toMatch(/fill="rgb\(47, 116, 198\)"/);
@@ -200,7 +201,8 @@ test('(e) figures as PNG and SVG, numbers as CSV and JSON', async ({ page, openP
     expect(png.readUInt32BE(16)).toBeGreaterThan(600);
   }
   const painted = await text(await save(vit, 'SVG'));
-  expect(painted.match(/<rect /g)).toHaveLength(1 + 16);
+  // Ground, scale and the 16 squares.
+  expect(painted.match(/<rect /g)).toHaveLength(2 + 16);
   expect(painted).toContain('href="data:image/png;base64,');
 
   const csv = (await text(await save(llm, 'CSV'))).trimEnd().split('\r\n');

@@ -63,7 +63,7 @@ export function LlmSection(props: LlmSectionProps) {
       <Figure
         name={`llm-routers-${model.manifest.name}-${site}`}
         label="the figure of the language model’s routers"
-        svg={() => standaloneSvg(svg.current!)}
+        svg={() => standaloneSvg(svg.current!, `${model.manifest.title}: ${title}`)}
         numbers={() => ({
           head: ROUTER_HEAD,
           rows: routerRows(panels),

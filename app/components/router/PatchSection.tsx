@@ -166,7 +166,7 @@ function BlockChart({
       <Figure
         name={`vit-layers-${modelName}`}
         label="the figure of the vision tower’s layers"
-        svg={() => standaloneSvg(svg.current!)}
+        svg={() => standaloneSvg(svg.current!, `${modelName}: ${title}`)}
         numbers={() => ({ head: ROUTER_HEAD, rows: routerRows(panels), json: { model: modelName, panels } })}
       >
         <RouterChart

@@ -150,7 +150,7 @@ function Comparison({ session, view, model, runs, numbers }: ComparisonProps) {
       <Figure
         name={`llm-routers-runs-${numbers[0]}-${numbers[1]}`}
         label="the comparison of the language model’s routers"
-        svg={() => standaloneSvg(svg.current!)}
+        svg={() => standaloneSvg(svg.current!, title)}
         numbers={() => ({ head: ROUTER_HEAD, rows: routerRows(panels), json: runs.map(runNumbers) })}
       >
         <RouterChart

@@ -1,5 +1,5 @@
 import type { PatchRouting } from '../../../src/workers/api';
-import { dataUrl, surfaceColour } from '../../routing/figure-file';
+import { dataUrl, FOOT, MARGIN, pageColour } from '../../routing/figure-file';
 import type { Picture } from '../../state/state';
 import { divergingColour } from '../routing/colour';
 
@@ -23,7 +23,7 @@ export async function patchFigure(
     const { grid, tokens, weights } = patches;
     const block = Math.min(layer, patches.layers - 1);
     parts.push(
-      `<text x="${x}" y="24">${escapeXml(title)}, layer ${block + 1}</text>`,
+      `<text x="${x}" y="20">${escapeXml(title)}, layer ${block + 1}</text>`,
       `<image x="${x}" y="${HEAD}" width="${w}" height="${h}" preserveAspectRatio="none" filter="url(#grey)" href="${await pngUrl(picture)}"/>`,
     );
     for (let patch = 0; patch < grid * grid; patch++) {
@@ -36,13 +36,21 @@ export async function patchFigure(
     x += w + GAP;
     height = Math.max(height, HEAD + h);
   }
-  const width = x - GAP;
-  const ink = getComputedStyle(document.documentElement).getPropertyValue('--ink').trim() || '#000000';
+  const [width, full] = [x - GAP + 2 * MARGIN, height + 2 * MARGIN + FOOT];
+  const y = height + MARGIN;
+  const stops = Array.from({ length: 11 }, (_, i) => {
+    const [red, green, blue, alpha] = divergingColour(i / 10, 0.5);
+    return `<stop offset="${i / 10}" stop-color="rgb(${red},${green},${blue})" stop-opacity="${round(alpha)}"/>`;
+  });
+  const most = (0.5 + reach).toFixed(2);
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${round(width)}" height="${round(height)}" viewBox="0 0 ${round(width)} ${round(height)}" font-family="sans-serif" font-size="16" fill="${ink}">`,
-    '<filter id="grey"><feColorMatrix type="saturate" values="0"/></filter>',
-    `<rect width="100%" height="100%" fill="${surfaceColour()}"/>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${round(width)}" height="${round(full)}" viewBox="${-MARGIN} ${-MARGIN} ${round(width)} ${round(full)}" font-family="sans-serif" font-size="15" fill="${pageColour('--ink')}">`,
+    `<filter id="grey"><feColorMatrix type="saturate" values="0"/></filter><linearGradient id="scale">${stops.join('')}</linearGradient>`,
+    `<rect x="${-MARGIN}" y="${-MARGIN}" width="100%" height="100%" fill="${pageColour('--surface')}"/>`,
     ...parts,
+    `<rect x="0" y="${round(y)}" width="${round(x - GAP)}" height="10" rx="5" fill="url(#scale)"/>`,
+    `<text x="0" y="${round(y + 30)}">expert 2, ${most}</text>`,
+    `<text x="${round(x - GAP)}" y="${round(y + 30)}" text-anchor="end">expert 1, ${most}</text>`,
     '</svg>',
   ].join('');
 }
