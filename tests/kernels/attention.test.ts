@@ -221,6 +221,10 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup'])('attention, %s', (v
         const want = new Float64Array(rows * heads * headDim);
         want.set(referenceAttention(shape, q, seen.k, seen.v).y);
         expectClose('y', await download(gpu, y), want, TOLERANCE);
+        // Of two keys and values per live row nothing but the poison lies behind.
+        const words = new Uint32Array(await gpu.read(layers[0].cache.range!));
+        const perRow = (2 * kvHeads * Math.ceil(headDim / 4) * 4) / (format === 'f16' ? 2 : 1);
+        expect(words.filter((word) => word === 0xffffffff)).toHaveLength((capacity - keys) * perRow);
         destroy();
       },
     );
@@ -242,6 +246,7 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup', 'subgroup'])('decode
     [128, 8, 2, 128, 128, 'f16', 'half', true, undefined],
     [129, 2, 1, 256, 64, 'f32', 'interleaved', true, undefined],
     [256, 3, 1, 10, 6, 'f32', 'half', true, undefined],
+    [20, 3, 1, 10, 6, 'f32', 'half', true, 32],
     [299, 9, 3, 64, 64, 'f16', 'interleaved', true, undefined],
     [299, 16, 1, 64, 64, 'f32', 'interleaved', true, undefined],
     [257, 22, 2, 36, 36, 'f32', 'interleaved', true, undefined],
@@ -350,6 +355,50 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup', 'subgroup'])('decode
       table.destroy();
     },
   );
+
+  it('scores in the hundreds, over several splits', async () => {
+    const [start, heads, headDim, capacity] = [290, 2, 32, 300];
+    const width = heads * headDim;
+    const table = createRopeTable(gpu, { headDim, base: 10000, positions: capacity, convention: 'half' });
+    const { layers, destroy } = createKvCache(gpu, { layers: 1, capacity, kvHeads: heads, headDim, format: 'f32' });
+    const history = historyOf(start, heads, headDim);
+    const step = createStep(gpu);
+    writeStep(gpu, step, { rows: start, start: 0 });
+    await store(history.k, history.v, start, step, layers[0]);
+    writeStep(gpu, step, { rows: 1, start });
+    // Position 0 turns nothing.
+    const positions = upload(gpu, 'positions', [4], Uint32Array.of(0, 0, 0, 0));
+    const [q, k, v] = [noise(width, 31).map((value) => value * 150), noise(width, 32), noise(width, 33)];
+    const [qTensor, kTensor, vTensor] = [q, k, v].map((values, i) => upload(gpu, 'qkv'[i], [1, width], values));
+    const y = blank(gpu, 'y', [1, width]);
+    const operands = { q: qTensor, k: kTensor, v: vTensor, positions, table, cache: layers[0], step, y, heads };
+    await runOnce(gpu, (rec) => decodeAttention(rec, { label: 'loud', ...operands, mask: CAUSAL }), {
+      attention: variant,
+    });
+    const shape = { batch: 1, length: 1, keys: start + 1, heads, kvHeads: heads, headDim, ...CAUSAL, start };
+    const want = referenceAttention(shape, q, sideBySide(1, [history.k, k]), sideBySide(1, [history.v, v]));
+    expect(Math.max(...want.logsumexp)).toBeGreaterThan(200);
+    expectClose('y', await download(gpu, y), want.y, 5e-4);
+    destroy();
+    table.destroy();
+  });
+
+  it('a key past the capacity is stored nowhere', async () => {
+    const [heads, headDim, capacity] = [2, 8, 16];
+    const table = createRopeTable(gpu, { headDim, base: 10000, positions: 32, convention: 'half' });
+    const { layers, destroy } = createKvCache(gpu, { layers: 1, capacity, kvHeads: heads, headDim, format: 'f32' });
+    const step = createStep(gpu);
+    writeStep(gpu, step, { rows: 1, start: capacity });
+    const positions = upload(gpu, 'positions', [4], Uint32Array.of(0, 0, 0, 0));
+    const row = upload(gpu, 'qkv', [1, 3 * heads * headDim], noise(3 * heads * headDim, 31));
+    const [q, k, v] = [0, 1, 2].map((i) => ({ tensor: row, column: i * heads * headDim }));
+    const y = blank(gpu, 'y', [1, heads * headDim]);
+    const operands = { q, k, v, positions, table, cache: layers[0], step, y, heads, mask: CAUSAL };
+    await runOnce(gpu, (rec) => decodeAttention(rec, { label: 'past', ...operands }), { attention: variant });
+    expect(new Float32Array(await gpu.read(layers[0].cache.range!)).every((value) => value === 0)).toBe(true);
+    destroy();
+    table.destroy();
+  });
 
   it('follows the step buffer through a replayed plan, past split borders', async () => {
     const [heads, kvHeads, headDim, capacity] = [4, 2, 16, 280];

@@ -79,6 +79,30 @@ describe.each<RopeConvention>(['interleaved', 'half'])('rope, %s', (convention) 
     expectClose('packed', await download(gpu, tensor), want, 1e-6);
     table.destroy();
   });
+
+  it('from columns of one tensor into other columns of another', async () => {
+    const [rows, heads, headDim] = [4, 2, 8];
+    const from = noise(rows * 24, 5);
+    const places = Uint32Array.of(0, 3, 4, 9);
+    const table = createRopeTable(gpu, { headDim, base: 10000, positions: 16, convention });
+    const x = upload(gpu, 'x', [rows, 24], from);
+    const y = upload(gpu, 'y', [rows, 40], new Float32Array(rows * 40).fill(7));
+    const positions = upload(gpu, 'positions', [rows], places);
+    const operands = { x: { tensor: x, column: 8 }, y: { tensor: y, column: 16 } };
+    await runOnce(gpu, (rec) => rope(rec, { label: 'columns', ...operands, positions, table, heads, headDim }));
+    const part = Float32Array.from({ length: rows * 16 }, (_, i) => from[Math.floor(i / 16) * 24 + 8 + (i % 16)]);
+    const turned = referenceRope(part, places, ropeFrequencies({ headDim, base: 10000 }), {
+      heads,
+      headDim,
+      convention,
+    });
+    const want = Float64Array.from({ length: rows * 40 }, (_, i) => {
+      const column = i % 40;
+      return column >= 16 && column < 32 ? turned[Math.floor(i / 40) * 16 + column - 16] : 7;
+    });
+    expectClose('columns', await download(gpu, y), want, 1e-6);
+    table.destroy();
+  });
 });
 
 describe('frequencies', () => {
