@@ -17,6 +17,8 @@ interface RouterChartProps {
   readonly label: string;
 }
 
+/** Numbers and bars need this much; while a page is laid out, less may be measured. */
+const NARROWEST = 220;
 /** Below this width panels stand one under the other. */
 const SIDE_BY_SIDE = 640;
 const GAP = 28;
@@ -31,7 +33,7 @@ const NUMBER = 36;
 export function RouterChart({ panels, layer, onLayer, svg, label }: RouterChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const slider = useId();
-  const width = useWidth(box, 640);
+  const width = Math.max(NARROWEST, useWidth(box, 640));
   const layers = Math.max(1, ...panels.map(({ pairs }) => pairs.length));
   const selected = Math.min(layer, layers - 1);
   const stacked = width < SIDE_BY_SIDE;
