@@ -1,6 +1,8 @@
 // Mean cross-entropy over answer positions and its gradient, in place: for row i with target t and weight u = 1 / (kept targets),
 //
-//   loss_i = u (log sum_v exp l_v - l_t)        dl_v = u (softmax(l)_v - [v == t])
+//   loss_i = u (log sum_v exp l_v - l_t)        dl_v = u / n (softmax(l)_v - [v == t])
+//
+// n micro-batches make a window, whose gradient is the mean of theirs.
 //
 // Rows without a target (target < 0) give loss 0 and gradient 0. One workgroup per row of logits [R, V]: three sweeps, the
 // maximum and the sum by one exchange each. Traffic: logits three times in, once out. Without GRAD nothing is written back.
@@ -17,7 +19,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(1) var<storage, read_write> targets: array<i32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
-// [u, ..]: data, since it depends on the batch.
+// [u, 1 / n]: data, since u depends on the batch.
 @group(0) @binding(3) var<storage, read_write> weight: array<f32>;
 @group(0) @binding(4) var<uniform> p: Params;
 
@@ -78,7 +80,7 @@ fn main(
   workgroupBarrier();
   for (var v = thread; v < p.cols; v += WG) {
     let hit = select(0.0, 1.0, v == u32(goal));
-    logits[base + v] = u * (exp(logits[base + v] - peak) / sum - hit);
+    logits[base + v] = u * weight[1] * (exp(logits[base + v] - peak) / sum - hit);
   }
 #endif
 }
