@@ -103,7 +103,8 @@ function writable(handle: SyncHandle): WritableFile {
       return bytes.subarray(0, handle.read(bytes, { at }));
     },
     write(bytes, at) {
-      if (handle.write(bytes, { at }) < bytes.length) {
+      // Chromium does not throw on a full disk: it returns its own error number as a count (4294967288).
+      if (handle.write(bytes, { at }) !== bytes.length) {
         throw new DOMException('the disk took only part of the data', 'QuotaExceededError');
       }
     },

@@ -149,7 +149,8 @@ class Transfer {
         // Whatever fetch and body readers throw of themselves is a broken connection.
         const passing = error instanceof Passing ? error : new Passing(this.broken(error));
         if (this.at > before) failures = 1;
-        if (failures === MAX_TRIES) throw passing.reason;
+        // Without a connection tries are in vain: whoever asked hears of its return.
+        if (failures === MAX_TRIES || !this.ports.online()) throw passing.reason;
         const ms = pauseBefore(failures, passing.retryAfter);
         this.events.onWait?.(passing.reason, ms);
         await this.ports.sleep(ms, this.signal);

@@ -186,13 +186,15 @@ describe('a server that cannot be trusted', () => {
 
   it('is not there at all', async () => {
     const url = 'http://127.0.0.1:9/m.gguf';
+    const pauses: number[] = [];
     await fails('unreachable', /cannot be reached.*Check the address/, task({ url }));
     const error = await transfer(
       task({ url }),
       new MemoryFile(),
-      network([], () => false),
+      network(pauses, () => false),
     ).catch((e: unknown) => e);
     expect(error).toMatchObject({ code: 'offline', message: expect.stringMatching(/offline.*goes on/) });
+    expect(pauses).toEqual([]);
   });
 });
 
