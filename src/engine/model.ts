@@ -7,13 +7,9 @@ import type { KernelChoices } from '../gpu/choices';
 import type { Gpu } from '../gpu/device';
 import { Replayer } from '../gpu/replay';
 import type { KvFormat } from '../kernels/kv-cache';
-import { createRopeTable, type RopeScaling } from '../kernels/rope';
-import { type AdapterSetConfig, loadAdapters } from '../models/adapters';
-import { loadClip } from '../models/clip-load';
 import type { Lavin } from '../models/lavin';
-import { loadLlama } from '../models/llama-load';
 import type { LoadProgress } from './api';
-import { FileTensorLoader } from './file-loader';
+import { loadLavin } from './lavin-load';
 import type { Manifest } from './manifest';
 import type { ModelFiles } from './model-files';
 import { LlamaRouting } from './routing';
@@ -106,51 +102,11 @@ async function build(
   make: (...parts: Parts) => Model,
 ): Promise<Model> {
   const { manifest } = files;
-  const opened = [files.llama.file, files.vision, files.adapters].filter((f) => f !== undefined);
-  const totalBytes = opened.reduce((sum, f) => sum + bytesOf(f), 0);
-  let before = 0;
-  const loaderFor = (file: (typeof opened)[number]) => {
-    const base = before;
-    before += bytesOf(file);
-    const loader = new FileTensorLoader(gpu, file, signal, (bytes) =>
-      onProgress?.({ phase: 'download', file: file.name, loadedBytes: base + bytes, totalBytes }),
-    );
-    free.push(loader.release);
-    return loader;
-  };
-
-  const { description } = files.llama;
-  const { config, rope } = description;
+  const { config } = files.llama.description;
   const capacity = Math.min(context ?? manifest.context ?? DEFAULT_CONTEXT, config.contextLength);
-  const llamaLoader = loaderFor(files.llama.file);
-  const scaling: RopeScaling | undefined = llamaLoader.has('rope_freqs.weight')
-    ? { kind: 'factors', factors: await llamaLoader.values('rope_freqs.weight') }
-    : rope.scaling;
-  const table = createRopeTable(gpu, {
-    headDim: config.headDim,
-    ropeDim: rope.dimensions,
-    base: rope.base,
-    scaling,
-    convention: rope.convention,
-    // A LaVIN's slots stand one higher than its cache indices, and the step after the last is prepared but never used.
-    positions: capacity + 2,
-  });
-  free.push(() => table.destroy());
-  const llama = await loadLlama(llamaLoader, config, table);
-  let lavin: Lavin = { llama };
-  if (files.vision && files.adapters && manifest.vision && manifest.adapters) {
-    const clip = await loadClip(loaderFor(files.vision), manifest.vision.config);
-    const target = {
-      dim: config.dim,
-      layers: config.layers,
-      vision: { width: clip.config.width, layers: clip.config.layers },
-    };
-    const set: AdapterSetConfig = manifest.adapters.config;
-    const adapters = await loadAdapters(gpu, loaderFor(files.adapters), set, target);
-    free.push(() => gpu.destroyBuffer(adapters.buffer));
-    lavin = { llama, clip, adapters };
-  }
-  signal?.throwIfAborted();
+  // A LaVIN's slots stand one higher than its cache indices, and the step after the last is prepared but never used.
+  const positions = capacity + 2;
+  const { lavin, totalBytes, parameters } = await loadLavin(gpu, files, { positions, signal, onProgress }, free);
 
   const prepared = (share: number) => {
     signal?.throwIfAborted();
@@ -177,25 +133,9 @@ async function build(
   }
   signal?.throwIfAborted();
   onProgress?.({ phase: 'ready', file: '', loadedBytes: totalBytes, totalBytes });
-  return make(
-    manifest,
-    files.tokenizer,
-    lavin,
-    decoder,
-    ring,
-    routing,
-    vision,
-    opened.reduce((sum, f) => sum + parametersOf(f), 0),
-    { replayer, choices, mlpFromInput },
-  );
-}
-
-type Opened = ModelFiles['llama']['file'];
-
-function bytesOf(file: Opened): number {
-  return [...file.tensors.values()].reduce((sum, t) => sum + t.bytes, 0);
-}
-
-function parametersOf(file: Opened): number {
-  return [...file.tensors.values()].reduce((sum, t) => sum + t.shape.reduce((a, b) => a * b, 1), 0);
+  return make(manifest, files.tokenizer, lavin, decoder, ring, routing, vision, parameters, {
+    replayer,
+    choices,
+    mlpFromInput,
+  });
 }
