@@ -121,7 +121,7 @@ export class Optimiser {
     this.copy(this.moving.map((tensor, i) => [tensor.range!.buffer, this.good[i], tensor.bytes]));
   }
 
-  /** Returns to what was last remembered; the count of skipped steps stays. */
+  /** Returns to what was last remembered, the counts of taken and skipped steps included. */
   rollBack(): void {
     this.copy(this.moving.map((tensor, i) => [this.good[i], tensor.range!.buffer, tensor.bytes]));
   }
@@ -154,8 +154,19 @@ export class Optimiser {
   clearGradients(): void {
     const encoder = this.gpu.device.createCommandEncoder();
     encoder.clearBuffer(this.tensors.grad.range!.buffer);
-    encoder.clearBuffer(this.tensors.state.range!.buffer, OPTIMISER_STATE.loss * 4, 4);
     this.gpu.device.queue.submit([encoder.finish()]);
+    this.clearLoss();
+  }
+
+  /** The loss that micro-batches since the last step have added up. */
+  async readLoss(): Promise<number> {
+    const { buffer } = this.tensors.state.range!;
+    return new Float32Array(await this.gpu.read({ buffer, offset: OPTIMISER_STATE.loss * 4, size: 4 }))[0];
+  }
+
+  clearLoss(): void {
+    const { buffer } = this.tensors.state.range!;
+    this.gpu.device.queue.writeBuffer(buffer, OPTIMISER_STATE.loss * 4, new Float32Array(1));
   }
 
   destroy(): void {

@@ -1,0 +1,82 @@
+import type { Sequence } from './batch';
+import type { StepShape } from './micro-batch';
+import type { Recipe } from './recipe';
+
+/** Examples of one optimiser step, cut into micro-batches; indices into the data. */
+export type Window = readonly (readonly number[])[];
+
+/** Numbers 0 to count - 1 in an order that seed and epoch alone decide: the same after every resume. */
+export function epochOrder(count: number, seed: number, epoch: number): number[] {
+  const order = Array.from({ length: count }, (_, i) => i);
+  const random = splitMix32(seed ^ Math.imul(epoch + 1, 0x9e3779b9));
+  for (let i = count - 1; i > 0; i--) {
+    const j = Math.floor((random() / 2 ** 32) * (i + 1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
+
+/** SplitMix32 (Steele et al., OOPSLA 2014, finaliser of MurmurHash3): u32 numbers from a seed. */
+function splitMix32(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x9e3779b9) | 0;
+    let word = state ^ (state >>> 16);
+    word = Math.imul(word, 0x21f0aaad);
+    word ^= word >>> 15;
+    word = Math.imul(word, 0x735a2d97);
+    return (word ^ (word >>> 15)) >>> 0;
+  };
+}
+
+/** Optimiser steps of one epoch; what does not fill the last one waits for the next epoch's order, as LaVIN drops it. */
+export function stepsPerEpoch(count: number, { microBatch, accumulation }: Recipe): number {
+  return Math.max(1, Math.floor(count / (microBatch * accumulation)));
+}
+
+/**
+ * One step's examples. Within the step they are sorted by length before they are cut into micro-batches, which changes no
+ * step's examples but pads less; in a micro-batch those with a picture come first.
+ */
+export function windowOf(sequences: readonly Sequence[], recipe: Recipe, step: number): Window {
+  const perEpoch = stepsPerEpoch(sequences.length, recipe);
+  const epoch = Math.floor(step / perEpoch);
+  const size = recipe.microBatch * recipe.accumulation;
+  const from = (step % perEpoch) * size;
+  const chosen = epochOrder(sequences.length, recipe.seed, epoch).slice(from, from + size);
+  return microBatches(sequences, chosen, recipe.microBatch);
+}
+
+/** Cuts examples into micro-batches of similar length, pictures first. */
+export function microBatches(sequences: readonly Sequence[], indices: readonly number[], size: number): Window {
+  const sorted = [...indices].sort((a, b) => sequences[a].slots.length - sequences[b].slots.length || a - b);
+  const window: number[][] = [];
+  for (let at = 0; at < sorted.length; at += size) {
+    const batch = sorted.slice(at, at + size);
+    window.push(batch.sort((a, b) => sequences[b].modality - sequences[a].modality || a - b));
+  }
+  return window;
+}
+
+const LENGTH_STEP = 32;
+const LEAST_TARGETS = 16;
+
+/**
+ * The recorded shape a micro-batch is padded to: lengths in steps of 32, target lists in powers of two, so that few plans serve
+ * all batches. Under `batch0` routing every sample has a picture, a blank one where it brings none.
+ */
+export function shapeOf(
+  sequences: readonly Sequence[],
+  batch: readonly number[],
+  targets: number,
+  { maxLength, everySampleSees }: { maxLength: number; everySampleSees: boolean },
+): StepShape {
+  const longest = Math.max(...batch.map((i) => sequences[i].slots.length));
+  const pictures = batch.filter((i) => sequences[i].modality === 1).length;
+  return {
+    batch: batch.length,
+    length: Math.min(maxLength, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP),
+    images: everySampleSees && pictures > 0 ? batch.length : pictures,
+    targets: Math.max(LEAST_TARGETS, 2 ** Math.ceil(Math.log2(Math.max(1, targets)))),
+  };
+}
