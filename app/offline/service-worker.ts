@@ -56,6 +56,8 @@ async function install(): Promise<void> {
   const cache = await caches.open(SHELL);
   // Past the HTTP cache, which may hold files of another build under names that do not change.
   await cache.addAll(BUILD_FILES.map((file) => new Request(file, { cache: 'no-cache' })));
+  // A first visit asked for it before this worker was there.
+  await (await caches.open(MODELS)).add('./models/index.json').catch(() => {});
 }
 
 /** All but this build and the one before; `keys` lists caches in the order in which they were made. */
@@ -108,7 +110,9 @@ async function newer(url: string, cache: Cache): Promise<Response | undefined> {
       );
       if (same || !head.ok) return undefined;
     }
-    return await fetch(url, { cache: known ? 'reload' : 'default' });
+    const response = await fetch(url, { cache: known ? 'reload' : 'default' });
+    // Single-page hosts answer unknown paths with their index page.
+    return response.headers.get('content-type')?.startsWith('text/html') ? undefined : response;
   } catch {
     return undefined;
   }
