@@ -53,7 +53,7 @@ export const KNOWN_LLAMAS: readonly KnownLlama[] = [
     id: 'smollm2-360m',
     title: 'SmolLM2 360M Instruct',
     goodFor:
-      'Somewhat steadier than the 135M: summaries, rewriting, everyday questions in English. Still makes facts up.',
+      'Steadier than the 135M by its publisher’s figures: summaries, rewriting, everyday questions in English. Still makes facts up.',
     licence: 'Apache-2.0',
     tried: undefined,
     repo: 'bartowski/SmolLM2-360M-Instruct-GGUF',
@@ -79,7 +79,8 @@ export const KNOWN_LLAMAS: readonly KnownLlama[] = [
     kind: 'llama',
     id: 'llama-3.2-1b',
     title: 'Llama 3.2 1B Instruct',
-    goodFor: 'The best answers for its size on this list, in several European languages, Hindi and Thai.',
+    goodFor:
+      'Meta’s smallest Llama 3.2, made for chat on small devices: English, German, French, Italian, Portuguese, Spanish, Hindi and Thai.',
     licence: 'Llama 3.2 Community License (Meta)',
     tried: undefined,
     repo: 'bartowski/Llama-3.2-1B-Instruct-GGUF',
