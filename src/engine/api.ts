@@ -164,6 +164,8 @@ export interface ChatRequest {
 }
 
 export type ChatEvent =
+  /** The GPU was taken away between two answers: the model is loaded again before this one begins. */
+  | { readonly type: 'loading'; readonly progress: LoadProgress }
   | { readonly type: 'prefill'; readonly promptTokens: number; readonly reusedTokens: number; readonly done: number }
   | { readonly type: 'routing'; readonly modality: 'text' | 'image'; readonly patches: PatchRouting | undefined }
   /** `text` is the newly streamed piece, `id` the token it came with; text held back until the end comes without one. */

@@ -107,8 +107,8 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
   }
 
   /** The model to answer with; rebuilt on a new device if the old one was lost. */
-  async function currentModel(signal: AbortSignal): Promise<Model> {
-    if (source && (!model || gpu?.loss)) return build(source, signal);
+  async function currentModel(signal: AbortSignal, onProgress?: (progress: LoadProgress) => void): Promise<Model> {
+    if (source && (!model || gpu?.loss)) return build(source, signal, onProgress);
     if (!model) throw new EngineError('unsupported', 'No model is loaded. Choose one first.');
     return model;
   }
@@ -117,13 +117,14 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
   async function exclusively<T>(
     work: (current: Model, signal: AbortSignal) => Promise<T>,
     whenStopped?: () => T,
+    onLoading?: (progress: LoadProgress) => void,
   ): Promise<T> {
     if (answering || loading) throw new EngineError('busy', 'The engine is busy. Wait for it, or stop it first.');
     const controller = new AbortController();
     answering = controller;
     const { signal } = controller;
     try {
-      return await work(await currentModel(signal), signal);
+      return await work(await currentModel(signal, onLoading), signal);
     } catch (error) {
       const stopped = signal.aborted && error === signal.reason;
       if (stopped && whenStopped) return whenStopped();
@@ -163,6 +164,7 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
         return { ...figures, tokens: records.length, contextUsed: result.promptTokens + records.length };
       },
       () => stoppedBeforeFirstToken(request),
+      (progress) => onEvent({ type: 'loading', progress }),
     );
   }
 
