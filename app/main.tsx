@@ -8,6 +8,8 @@ import './styles/shell.css';
 import './styles/model.css';
 import './styles/models.css';
 import './styles/chat.css';
+import './styles/conversations.css';
+import './styles/dialog.css';
 import './styles/composer.css';
 import './styles/routing.css';
 import './styles/motion.css';

@@ -43,14 +43,32 @@ const marked = new Marked({
   },
 });
 
-/** Top-level blocks of an answer; `undefined` when it must be shown as plain text. */
-export function parseBlocks(text: string): Token[] | undefined {
-  if (text.length > LONGEST_TEXT || hasLongLine(text)) return undefined;
-  return marked.lexer(text).filter((token) => token.type !== 'space');
+export interface Parsed {
+  readonly text: string;
+  /** Top-level blocks, with the space between them; undefined when the text must be shown as it is. */
+  readonly blocks: readonly Token[] | undefined;
 }
 
-function hasLongLine(text: string): boolean {
-  for (let start = 0; start < text.length; ) {
+/** Blocks at the end that may still change when text is added: the last one, and a space before it. */
+const OPEN_BLOCKS = 3;
+
+/**
+ * Top-level blocks of an answer. With what was parsed of its beginning, only the end is read: a streamed answer then
+ * costs the same per word however long it has grown. (A link's address given far below the link is missed; the
+ * finished answer is parsed whole.)
+ */
+export function parseBlocks(text: string, before?: Parsed): Parsed {
+  if (text.length > LONGEST_TEXT) return { text, blocks: undefined };
+  const closed = before && text.startsWith(before.text) ? (before.blocks?.slice(0, -OPEN_BLOCKS) ?? []) : [];
+  const start = closed.reduce((sum, { raw }) => sum + raw.length, 0);
+  // The lexer turns these into line feeds: its pieces are then not the text's.
+  if (start > 0 && text.includes('\r')) return parseBlocks(text);
+  if (hasLongLine(text, start)) return { text, blocks: undefined };
+  return { text, blocks: [...closed, ...marked.lexer(text.slice(start))] };
+}
+
+function hasLongLine(text: string, from: number): boolean {
+  for (let start = from; start < text.length; ) {
     const end = text.indexOf('\n', start);
     const stop = end < 0 ? text.length : end;
     if (stop - start > LONGEST_LINE) return true;
@@ -60,7 +78,7 @@ function hasLongLine(text: string): boolean {
 }
 
 export function renderBlock(token: Token): DocumentFragment {
-  return DOMPurify.sanitize(marked.parser([token]), {
+  const fragment = DOMPurify.sanitize(marked.parser([token]), {
     ALLOWED_TAGS,
     ALLOWED_ATTR: ['href', 'title', 'target', 'rel', 'class', 'start'],
     ALLOWED_URI_REGEXP: SAFE_LINK,
@@ -68,4 +86,19 @@ export function renderBlock(token: Token): DocumentFragment {
     ADD_URI_SAFE_ATTR: ['target', 'rel', 'class', 'start'],
     RETURN_DOM_FRAGMENT: true,
   });
+  for (const code of fragment.querySelectorAll('pre')) frameCode(code);
+  return fragment;
+}
+
+/** Code scrolls sideways, by keyboard too, under a button that copies it; Markdown.tsx acts on its click. */
+function frameCode(code: HTMLPreElement): void {
+  const frame = document.createElement('div');
+  frame.className = 'code';
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'copy-code';
+  button.textContent = 'Copy';
+  code.tabIndex = 0;
+  code.replaceWith(frame);
+  frame.append(code, button);
 }

@@ -1,7 +1,6 @@
-import type { ChatVerbs } from '../hooks/useChat';
 import type { EngineVerbs } from '../hooks/useEngine';
 import type { Place } from '../hooks/usePlace';
-import { PlusIcon } from '../icons';
+import { ChatsIcon, PlusIcon } from '../icons';
 import type { ModelChoice, State } from '../state/state';
 import { ModelPicker } from './model/ModelPicker';
 import { Places } from './Places';
@@ -12,16 +11,24 @@ interface HeaderProps {
   /** Models of the library that can be opened. */
   readonly stored: readonly ModelChoice[];
   readonly engine: EngineVerbs;
-  readonly chat: ChatVerbs;
+  onNewChat(): void;
+  /** Opens the drawer of chats, where they have no column. */
+  onChats(): void;
 }
 
-export function Header({ place, state, stored, engine, chat }: HeaderProps) {
-  const { messages, turn } = state.chat;
+export function Header({ place, state, stored, engine, onNewChat, onChats }: HeaderProps) {
+  const { messages } = state.chat;
   return (
     <header className="header">
       <a className="skip" href="#message">
         Skip to the message box
       </a>
+      {place === 'chat' && (
+        <button type="button" className="round to-chats" aria-haspopup="dialog" onClick={onChats}>
+          <ChatsIcon />
+          <span className="hidden">Chats</span>
+        </button>
+      )}
       <h1 className="brand">
         <svg className="brand-mark" viewBox="0 0 18 16" aria-hidden="true" focusable="false">
           <rect className="one" width="7" height="4" rx="1.5" />
@@ -40,12 +47,7 @@ export function Header({ place, state, stored, engine, chat }: HeaderProps) {
           <a className="quiet to-side" href="#side">
             Routing
           </a>
-          <button
-            type="button"
-            className="quiet"
-            disabled={messages.length === 0 || turn.phase === 'answering'}
-            onClick={chat.newChat}
-          >
+          <button type="button" className="quiet" disabled={messages.length === 0} onClick={onNewChat}>
             <PlusIcon />
             <span>New chat</span>
           </button>

@@ -1,11 +1,9 @@
 import { type ActionDispatch, useCallback, useEffect, useMemo, useRef } from 'react';
-import type { ChatEvent } from '../../src/workers/api';
-import { toEngineError } from '../../src/workers/client';
-import { perFrame } from '../perFrame';
 import { fetchPicture, readPicture } from '../pictures';
 import type { Action } from '../state/reducer';
-import { chatRequest, unsentText } from '../state/selectors';
-import type { Picture, State } from '../state/state';
+import { conversationOf, unsentText } from '../state/selectors';
+import type { ChatSettings, Picture, State } from '../state/state';
+import { answer } from './answer';
 import { saveDraft } from './draft';
 import type { EngineVerbs } from './useEngine';
 
@@ -18,13 +16,23 @@ export interface ChatVerbs {
   attach(file: Blob, name: string): void;
   detach(): void;
   stop(): void;
-  retry(): void;
-  /** A waiting prompt goes back into the message box. */
+  /** Another answer to a prompt, or beside an answer. */
+  regenerate(id: string): void;
+  /** The newest answer, cut short, goes on. */
+  continueAnswer(): void;
+  /** A waiting prompt goes back into the message box; an answer that waits to go on is left as it is. */
   takeBack(): void;
-  newChat(): void;
-  undoNewChat(): void;
   /** Asks the prompt that no longer fitted again, in a context of its own. */
   carryOver(): void;
+  startEdit(id: string): void;
+  setEdit(text: string): void;
+  cancelEdit(): void;
+  sendEdit(): void;
+  /** Shows the variant before or after a message. */
+  stepVariant(id: string, by: -1 | 1): void;
+  /** With all that follows it; can be undone. */
+  deleteMessage(id: string): void;
+  setSettings(settings: ChatSettings): void;
 }
 
 export function useChat(state: State, dispatch: ActionDispatch<[Action]>, engine: EngineVerbs): ChatVerbs {
@@ -39,7 +47,7 @@ export function useChat(state: State, dispatch: ActionDispatch<[Action]>, engine
   const waiting = state.chat.turn.phase === 'waiting';
   const ready = state.engine.phase === 'ready';
   useEffect(() => {
-    if (waiting && ready) answer(latest.current, dispatch, engine);
+    if (waiting && ready) void answer(latest.current, dispatch, engine);
   }, [waiting, ready, dispatch, engine]);
 
   const attach = useCallback(
@@ -58,62 +66,46 @@ export function useChat(state: State, dispatch: ActionDispatch<[Action]>, engine
     engine.client().stop();
   }, [dispatch, engine]);
 
-  return useMemo(
-    () => ({
+  return useMemo(() => {
+    const fresh = () => ({ id: crypto.randomUUID(), at: Date.now() });
+    return {
       attach,
       stop,
       setDraft: (text) => dispatch({ type: 'draft', text }),
       send: () => {
-        const { draft, attached, turn } = latest.current.chat;
-        if (draft.trim() === '' || turn.phase !== 'idle') return;
-        dispatch({ type: 'sent', id: crypto.randomUUID(), text: draft.trim(), ...(attached && { picture: attached }) });
+        const { draft, attached, turn, access } = latest.current.chat;
+        if (draft.trim() === '' || turn.phase !== 'idle' || access !== 'here') return;
+        dispatch({ type: 'sent', ...fresh(), text: draft.trim(), ...(attached && { picture: attached }) });
         dispatch({ type: 'draft', text: '' });
       },
       sendExample: (text, imageUrl) => {
         const send = (picture: Picture | undefined) =>
-          dispatch({ type: 'sent', id: crypto.randomUUID(), text, ...(picture && { picture }) });
+          dispatch({ type: 'sent', ...fresh(), text, ...(picture && { picture }) });
         if (imageUrl === undefined) send(undefined);
         else fetchPicture(imageUrl).then(send, (error: Error) => dispatch({ type: 'notice', text: error.message }));
       },
       detach: () => dispatch({ type: 'detached' }),
-      retry: () => dispatch({ type: 'retried' }),
+      regenerate: (id) => dispatch({ type: 'regenerated', id }),
+      continueAnswer: () => dispatch({ type: 'continued' }),
       takeBack: () => dispatch({ type: 'taken-back' }),
-      newChat: () => dispatch({ type: 'new-chat' }),
-      undoNewChat: () => dispatch({ type: 'new-chat-undone' }),
       carryOver: () => dispatch({ type: 'carried-over' }),
-    }),
-    [attach, stop, dispatch],
-  );
-}
-
-/** Runs the waiting prompt through the engine, reporting into the reducer. */
-async function answer(state: State, dispatch: ActionDispatch<[Action]>, engine: EngineVerbs): Promise<void> {
-  if (state.engine.phase !== 'ready') return;
-  const { model } = state.engine;
-  const client = engine.client();
-  const answerId = crypto.randomUUID();
-  const request = chatRequest(state.chat.messages, model.canSee);
-  dispatch({ type: 'answer-started', answerId, modelTitle: model.manifest.title });
-
-  const tokens = perFrame<ChatEvent & { type: 'token' }>((events) => {
-    const { tokens, tokensPerSecond } = events.at(-1)!;
-    const text = events.map((event) => event.text).join('');
-    dispatch({ type: 'answer-grew', answerId, text, tokens, tokensPerSecond });
-  });
-  const onEvent = (event: ChatEvent) => {
-    if (event.type === 'token') tokens.push(event);
-    else if (event.type === 'routing') {
-      dispatch({ type: 'routed', answerId, modality: event.modality, patches: event.patches });
-    } else dispatch({ type: 'answer-prefill', answerId, done: event.done, total: event.promptTokens });
-  };
-
-  try {
-    const result = await client.chat(request, onEvent);
-    dispatch({ type: 'answer-done', answerId, result });
-  } catch (error) {
-    const { code, message } = toEngineError(error);
-    tokens.flush();
-    dispatch({ type: 'answer-failed', answerId, failure: { code, message } });
-    if (code === 'lost' || client.crashed) dispatch({ type: 'engine-failed', failure: { code, message } });
-  }
+      startEdit: (id) => dispatch({ type: 'edit-started', id }),
+      setEdit: (text) => dispatch({ type: 'edit-text', text }),
+      cancelEdit: () => dispatch({ type: 'edit-cancelled' }),
+      sendEdit: () => dispatch({ type: 'edit-sent', ...fresh() }),
+      stepVariant: (id, by) => dispatch({ type: 'variant-stepped', id, by }),
+      deleteMessage: (id) => {
+        const { chat } = latest.current;
+        if (chat.turn.phase !== 'idle' || chat.access !== 'here') return;
+        dispatch({
+          type: 'undo-offered',
+          words: 'Message deleted, with what followed it.',
+          conversation: conversationOf(chat),
+          deleted: false,
+        });
+        dispatch({ type: 'message-deleted', id });
+      },
+      setSettings: (settings) => dispatch({ type: 'settings', settings }),
+    };
+  }, [attach, stop, dispatch]);
 }

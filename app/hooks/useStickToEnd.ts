@@ -4,13 +4,13 @@ import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useSta
 const SLACK = 48;
 
 /**
- * Keeps a scrolling element at its end while `content` changes, until the reader scrolls away; a new `count` of items
- * returns to the end even then. Without items it stays at its top. Tells whether the end is in sight.
+ * Keeps a scrolling element at its end while `content` changes, until the reader scrolls away; another `subject` returns
+ * to the end even then. With an empty one it stays at its top. Tells whether the end is in sight.
  */
 export function useStickToEnd(
   element: RefObject<HTMLElement | null>,
   content: unknown,
-  count: number,
+  subject: string,
 ): { readonly atEnd: boolean; toEnd(): void } {
   const [atEnd, setAtEnd] = useState(true);
   const sticking = useRef(false);
@@ -44,12 +44,12 @@ export function useStickToEnd(
   }, [content, toEnd]);
 
   useLayoutEffect(() => {
-    if (count > 0) toEnd();
+    if (subject !== '') toEnd();
     else {
       sticking.current = false;
       setAtEnd(true);
     }
-  }, [count, toEnd]);
+  }, [subject, toEnd]);
 
   return { atEnd, toEnd };
 }

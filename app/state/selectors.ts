@@ -1,6 +1,7 @@
 /** Questions asked of the state by more than one place. */
 import type { ChatRequest, ChatTurn, LoadedModel } from '../../src/workers/api';
-import type { Message, Modality, Picture, State } from './state';
+import type { ChatSettings, Conversation, Message, Modality, Picture, State } from './state';
+import { shownPath } from './tree';
 
 /** The messages that the model is shown: from the newest picture that began a context. */
 export function contextMessages(messages: readonly Message[]): readonly Message[] {
@@ -17,22 +18,34 @@ export function contextPicture(messages: readonly Message[]): Picture | undefine
 }
 
 /**
- * The request that answers the last message. Prompts that got no answer are left out: two user turns in a row are
- * outside every prompt format.
+ * The request that answers the last message, or continues it if it is an answer. Prompts that got no answer are left
+ * out: two user turns in a row are outside every prompt format.
  */
-export function chatRequest(messages: readonly Message[], canSee: boolean): ChatRequest {
+export function chatRequest(
+  messages: readonly Message[],
+  canSee: boolean,
+  { system, sampling }: Partial<ChatSettings> = {},
+): ChatRequest {
   const turns: ChatTurn[] = [];
   const context = contextMessages(messages);
   context.forEach((message, index) => {
     const next = context[index + 1];
-    if (message.role === 'assistant') {
-      if (message.text.trim() !== '') turns.push({ role: 'assistant', text: message.text.trim() });
-    } else if (next === undefined || (next.role === 'assistant' && next.text.trim() !== '')) {
-      turns.push({ role: 'user', text: message.text });
+    if (message.role === 'user') {
+      const empty = next?.text.trim() === '' && index < context.length - 2;
+      if (!next || (next.role === 'assistant' && !empty)) turns.push({ role: 'user', text: message.text });
+    } else if (message.text.trim() !== '') {
+      // An answer that goes on must keep the very characters, and tokens, it has.
+      if (next) turns.push({ role: 'assistant', text: message.text.trim() });
+      else turns.push({ role: 'assistant', text: message.text, ...(message.ids && { ids: message.ids }) });
     }
   });
   const picture = canSee ? contextPicture(messages) : undefined;
-  return picture ? { turns, image: picture.blob } : { turns };
+  return {
+    turns,
+    ...(picture && { image: picture.blob }),
+    ...(system && { system }),
+    ...(sampling && { sampling }),
+  };
 }
 
 export function loadedModel(state: State): LoadedModel | undefined {
@@ -53,9 +66,27 @@ export function contextUsed(messages: readonly Message[]): number {
   return 0;
 }
 
-/** What would be lost with the tab: the draft, and a prompt that still waits for its model. */
-export function unsentText({ chat }: State): string {
+/** What would be lost with the tab: the draft, and a prompt half written anew. */
+export function unsentText({ chat, shelf }: State): string {
   const last = chat.messages.at(-1);
-  const waiting = chat.turn.phase === 'waiting' && last?.role === 'user' ? last.text : '';
-  return [waiting, chat.draft].filter((text) => text !== '').join('\n');
+  const edited = chat.editing?.text ?? '';
+  // Where nothing can be kept, a waiting prompt lives in the page alone.
+  const unkept = shelf.status === 'unavailable' && chat.turn.phase === 'waiting';
+  const waiting = unkept && last?.role === 'user' ? last.text : '';
+  return [waiting, edited, chat.draft].filter((text) => text !== '').join('\n');
+}
+
+const LONGEST_TITLE = 60;
+
+/** A conversation's name: as a person gave it, else how it began. */
+export function titleOf({ title, tree }: Pick<Conversation, 'title' | 'tree'>): string {
+  if (title !== undefined) return title;
+  const first = shownPath(tree).find(({ role }) => role === 'user')?.text ?? '';
+  const line = first.trim().split('\n')[0]!;
+  return line.length > LONGEST_TITLE ? `${line.slice(0, LONGEST_TITLE - 1).trimEnd()}…` : line || 'A chat';
+}
+
+/** The chat's part that is kept. */
+export function conversationOf({ id, title, created, settings, tree }: Conversation): Conversation {
+  return { id, created, settings, tree, ...(title !== undefined && { title }) };
 }

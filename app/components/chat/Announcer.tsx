@@ -4,11 +4,22 @@ import type { Message } from '../../state/state';
 /** Long enough between announcements for a screen reader to finish a sentence. */
 const INTERVAL_MS = 3000;
 
-/** Reads the answer to screen readers sentence by sentence, politely, never per token. */
-export function Announcer({ messages }: { readonly messages: readonly Message[] }) {
+interface AnnouncerProps {
+  readonly messages: readonly Message[];
+  /** The answer that is being written. */
+  readonly answering: string | undefined;
+}
+
+/**
+ * Reads the answer to screen readers sentence by sentence, politely, never per token; only one that is written before
+ * the reader's eyes, not those of a chat that was opened.
+ */
+export function Announcer({ messages, answering }: AnnouncerProps) {
   const [words, setWords] = useState('');
+  const [heard, setHeard] = useState(answering);
+  if (answering !== undefined && answering !== heard) setHeard(answering);
   const last = messages.at(-1);
-  const answer = last?.role === 'assistant' ? last : undefined;
+  const answer = last?.role === 'assistant' && last.id === heard ? last : undefined;
   const done = answer !== undefined && (answer.result !== undefined || answer.failure !== undefined);
   const [said, setSaid] = useState({ id: '', length: 0 });
 

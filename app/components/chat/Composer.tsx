@@ -1,12 +1,15 @@
-import { type KeyboardEvent, useLayoutEffect, useRef } from 'react';
+import { type KeyboardEvent, lazy, Suspense, useLayoutEffect, useRef, useState } from 'react';
 import type { ChatVerbs } from '../../hooks/useChat';
-import { CloseIcon, PictureIcon, SendIcon, StopIcon } from '../../icons';
+import { CameraIcon, CloseIcon, PictureIcon, SendIcon, StopIcon } from '../../icons';
 import { contextPicture, loadedModel } from '../../state/selectors';
 import type { State } from '../../state/state';
 
+const CameraDialog = lazy(() => import('./CameraDialog').then((module) => ({ default: module.CameraDialog })));
+
 /** The message box with its picture. Enter sends, Shift+Enter breaks the line. */
 export function Composer({ state, chat }: { readonly state: State; readonly chat: ChatVerbs }) {
-  const { draft, attached, notice, turn } = state.chat;
+  const { draft, attached, notice, turn, access } = state.chat;
+  const [camera, setCamera] = useState(false);
   const blind = loadedModel(state)?.canSee === false;
   const box = useRef<HTMLTextAreaElement>(null);
   const file = useRef<HTMLInputElement>(null);
@@ -53,6 +56,16 @@ export function Composer({ state, chat }: { readonly state: State; readonly chat
         </div>
       )}
       <div className="composer-row">
+        <button
+          type="button"
+          className="round"
+          disabled={blind}
+          title={blind ? 'This model reads text only' : 'Take a photograph'}
+          onClick={() => setCamera(true)}
+        >
+          <CameraIcon />
+          <span className="hidden">Take a photograph</span>
+        </button>
         <button
           type="button"
           className="round"
@@ -104,13 +117,18 @@ export function Composer({ state, chat }: { readonly state: State; readonly chat
             key="send"
             type="submit"
             className="round solid"
-            disabled={draft.trim() === '' || turn.phase !== 'idle'}
+            disabled={draft.trim() === '' || turn.phase !== 'idle' || access !== 'here'}
           >
             <SendIcon />
             <span className="hidden">Send</span>
           </button>
         )}
       </div>
+      {camera && (
+        <Suspense>
+          <CameraDialog onPhoto={(photo) => chat.attach(photo, 'photograph.jpg')} onClose={() => setCamera(false)} />
+        </Suspense>
+      )}
     </form>
   );
 }
