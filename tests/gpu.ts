@@ -2,7 +2,8 @@ import { create, globals } from 'webgpu';
 import { Gpu, type OpenOptions } from '../src/gpu/device';
 
 Object.assign(globalThis, globals);
-const dawn = create([]);
+/** For engines that open a GPU themselves. */
+export const dawn = create([]);
 const opened: Gpu[] = [];
 
 /** Dawn's GPU on whatever Vulkan driver `VK_ICD_FILENAMES` (or the system) gives. Destroyed by {@link closeTestGpus}. */

@@ -3,6 +3,8 @@
  * structured-cloneable; callbacks are wrapped in `comlink.proxy`. Errors cross as {@link EngineFailure} values inside
  * rejected promises whose `message` is JSON-free plain words.
  */
+import type { BaseIdentity } from '../formats/adapter-file';
+import type { AdapterShape } from '../formats/adapter-shape';
 import type { Manifest, SamplingOptions } from './manifest';
 
 export type FailureCode =
@@ -139,7 +141,19 @@ export interface LoadedModel {
   readonly parameters: number;
   readonly gpuBytes: number;
   readonly gpuBytesByPurpose: Readonly<Record<string, number>>;
+  /** Of the adapters in use. */
   readonly routing: RoutingTable | undefined;
+  /** The frozen models, for adapter sets to be compared with. */
+  readonly base: BaseIdentity;
+  /** Of the adapters that the model was loaded with: a set that takes their place has the same. */
+  readonly adapterShape: AdapterShape | undefined;
+}
+
+/** An adapter set's file, safetensors or LaVIN's `.pth`. */
+export interface AdapterSource {
+  /** For messages. */
+  readonly name: string;
+  readonly file: Blob;
 }
 
 export interface ChatTurn {
@@ -204,6 +218,13 @@ export interface EngineWorkerApi {
    * its context anew. Rejects with `unsupported` for a model without adapters, with `aborted` when stopped.
    */
   explain(request: ChatRequest, onProgress: (share: number) => void): Promise<Explanation>;
+  /**
+   * Puts another adapter set in the place of the loaded model's, the frozen models staying where they are; without one,
+   * back the model's own. Resolves with the new set's routers. It stays in use until another is, or a model is loaded.
+   * Rejects with `unsupported` naming every difference if the set is for another base or shape, with `format` for a file
+   * that is no adapter set, with `busy` during an answer; the set in use then stays.
+   */
+  useAdapters(set: AdapterSource | undefined): Promise<RoutingTable | undefined>;
   /** Ends the running answer within one slice; its chat resolves with `stopped`. */
   stop(): void;
   unload(): Promise<void>;

@@ -20,16 +20,15 @@ export async function baseIdentity(
 ): Promise<BaseIdentity> {
   const { dim, layers } = llama.description.config;
   const tower = manifest.vision?.config;
+  const [print, towerPrint] = await Promise.all([
+    fingerprint(llama.file, signal),
+    vision && tower && fingerprint(vision, signal),
+  ]);
   return {
-    llama: { name: titleOf(llama.file), dim, layers, fingerprint: await fingerprint(llama.file, signal) },
+    llama: { name: titleOf(llama.file), dim, layers, fingerprint: print },
     ...(vision &&
       tower && {
-        vision: {
-          name: vision.name,
-          width: tower.width,
-          layers: tower.layers,
-          fingerprint: await fingerprint(vision, signal),
-        },
+        vision: { name: vision.name, width: tower.width, layers: tower.layers, fingerprint: towerPrint },
       }),
   };
 }

@@ -3,6 +3,7 @@ import { resolveSampling } from '../generate/sampling';
 import { Gpu } from '../gpu/device';
 import { answer } from './answer';
 import type {
+  AdapterSource,
   ChatEvent,
   ChatRequest,
   ChatResult,
@@ -11,6 +12,7 @@ import type {
   LoadedModel,
   LoadProgress,
   ModelSource,
+  RoutingTable,
 } from './api';
 import { explain, promptOf } from './explain';
 import { chooseKernels } from './kernel-choices';
@@ -19,6 +21,7 @@ import { type ModelFiles, openBareGguf, openManifest } from './model-files';
 import { checkOverrides, overrideKey } from './overrides';
 import { encodeImage } from './picture';
 import type { EnginePorts } from './ports';
+import { readAdapterSource, swapAdapters } from './swap-adapters';
 
 /** A request that cannot be served now. */
 class EngineError extends Error {
@@ -41,6 +44,8 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
   let model: Model | undefined;
   /** What to load again after a device loss. */
   let source: ModelSource | undefined;
+  /** In the place of that model's own. */
+  let adapters: AdapterSource | undefined;
   let loading: AbortController | undefined;
   let answering: AbortController | undefined;
 
@@ -62,6 +67,7 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
     const controller = new AbortController();
     loading = controller;
     source = undefined;
+    adapters = undefined;
     try {
       const loaded = await build(from, controller.signal, onProgress);
       source = from;
@@ -89,6 +95,7 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
       if (signal.aborted) loaded.destroy();
       signal.throwIfAborted();
       model = loaded;
+      if (adapters) await swapAdapters(loaded, await readAdapterSource(adapters), signal);
       return loaded;
     } catch (error) {
       throw signal.aborted ? signal.reason : (gpu?.loss ?? error);
@@ -168,6 +175,14 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
     );
   }
 
+  async function useAdapters(set: AdapterSource | undefined): Promise<RoutingTable | undefined> {
+    return exclusively(async (current, signal) => {
+      await swapAdapters(current, set && (await readAdapterSource(set)), signal);
+      adapters = set;
+      return routingOf(current);
+    });
+  }
+
   return {
     async open(): Promise<DeviceReport> {
       const { adapter, features, limits } = await openGpu();
@@ -183,18 +198,19 @@ export function createEngine(ports: EnginePorts): EngineWorkerApi {
     chat,
     explain: (request, onProgress) =>
       exclusively((current, signal) => explain(current, request, ports.decodeImage, { signal, onProgress })),
+    useAdapters,
     stop: () => answering?.abort(new EngineError('aborted', 'The answer was stopped.')),
     async unload() {
       model?.destroy();
       model = undefined;
       source = undefined;
+      adapters = undefined;
     },
   };
 }
 
 async function describe(model: Model): Promise<LoadedModel> {
-  const { gpu, manifest, lavin, parameters, decoder } = model;
-  const weights = await model.routing?.read();
+  const { gpu, manifest, lavin, parameters, decoder, base, adapterShape } = model;
   return {
     manifest,
     canSee: model.vision !== undefined,
@@ -203,12 +219,21 @@ async function describe(model: Model): Promise<LoadedModel> {
     parameters,
     gpuBytes: gpu.ledger.current,
     gpuBytesByPurpose: gpu.ledger.byPurpose(),
-    routing: weights && {
+    routing: await routingOf(model),
+    base,
+    adapterShape,
+  };
+}
+
+async function routingOf({ routing }: Model): Promise<RoutingTable | undefined> {
+  const weights = await routing?.read();
+  return (
+    weights && {
       text: weights.attn[0],
       image: weights.attn[1],
       ...(weights.mlp[0].length > 0 && { mlp: { text: weights.mlp[0], image: weights.mlp[1] } }),
-    },
-  };
+    }
+  );
 }
 
 function stoppedBeforeFirstToken({ turns }: ChatRequest): ChatResult {

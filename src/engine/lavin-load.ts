@@ -29,7 +29,7 @@ export async function loadLavin(
 ): Promise<LoadedLavin> {
   const { positions, signal, onProgress } = options;
   const { manifest } = files;
-  const opened = [files.llama.file, files.vision, files.adapters].filter((f) => f !== undefined);
+  const opened = [files.llama.file, files.vision, files.adapters?.tensors].filter((f) => f !== undefined);
   const totalBytes = opened.reduce((sum, f) => sum + bytesOf(f), 0);
   let before = 0;
   const loaderFor = (file: Opened) => {
@@ -66,7 +66,7 @@ export async function loadLavin(
       vision: { width: clip.config.width, layers: clip.config.layers },
     };
     const set: AdapterSetConfig = manifest.adapters.config;
-    const adapters = await loadAdapters(gpu, loaderFor(files.adapters), set, target);
+    const adapters = await loadAdapters(gpu, loaderFor(files.adapters.tensors), set, target);
     free.push(() => gpu.destroyBuffer(adapters.buffer));
     lavin = { llama, clip, adapters };
   }

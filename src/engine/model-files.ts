@@ -1,9 +1,12 @@
+import { type AdapterFile, type BaseIdentity, describeMismatch, openAdapterFile } from '../formats/adapter-file';
 import type { ByteSource } from '../formats/bytes';
 import { tokenizerFromGguf } from '../formats/gguf-tokenizer';
 import { tokenizerFromJson } from '../formats/json-tokenizer';
 import { GgufFile, openTensorFile } from '../formats/open';
 import type { TensorFile } from '../formats/tensor-file';
 import type { Tokenizer } from '../formats/tokenizer';
+import { AdapterMisfitError } from './adapter-fit';
+import { type BaseFiles, baseIdentity } from './base-identity';
 import { type LlamaDescription, llamaFromGguf, llamaFromHuggingFace, UnsupportedModelError } from './llama-config';
 import type { Manifest } from './manifest';
 import { type EnginePorts, readJson } from './ports';
@@ -13,15 +16,17 @@ export interface ModelFiles {
   readonly manifest: Manifest;
   readonly llama: { readonly file: TensorFile; readonly description: LlamaDescription };
   readonly vision: TensorFile | undefined;
-  readonly adapters: TensorFile | undefined;
+  readonly adapters: AdapterFile | undefined;
   readonly tokenizer: Tokenizer;
+  /** Of the frozen models; still being read when the files are handed over. */
+  readonly base: Promise<BaseIdentity>;
   /** Closes the files; to be called once the model is loaded or given up. */
   close(): Promise<void>;
 }
 
 /**
  * Reads a manifest and opens what it names.
- * @throws FormatError, NetworkError, UnsupportedModelError
+ * @throws FormatError, NetworkError, UnsupportedModelError; AdapterMisfitError for adapters of another base or shape
  */
 export function openManifest(ports: EnginePorts, location: string, signal?: AbortSignal): Promise<ModelFiles> {
   return keepingOpen(async (keep) => {
@@ -30,13 +35,15 @@ export function openManifest(ports: EnginePorts, location: string, signal?: Abor
     const open = (file: string) => openAt(ports.resolve(location, file));
     const tensors = async (file: string) => openTensorFile(await open(file), open, signal);
     const llama = await tensors(manifest.llama.file);
-    return {
+    const opened = {
       manifest,
       llama: { file: llama, description: await describeLlama(llama, open, signal) },
       vision: manifest.vision && (await tensors(manifest.vision.file)),
-      adapters: manifest.adapters && (await tensors(manifest.adapters.file)),
-      tokenizer: await openTokenizer(manifest, llama, open, signal),
     };
+    const base = identify(opened, signal);
+    const adapters = manifest.adapters && (await openAdapterFile(await open(manifest.adapters.file), signal));
+    if (adapters) await refuseMisfit(adapters, opened, base);
+    return { ...opened, adapters, tokenizer: await openTokenizer(manifest, llama, open, signal), base };
   });
 }
 
@@ -59,7 +66,7 @@ export function openBareGguf(
     const tokenizer = tokenizerFromGguf(file.metadata, file.name);
     const title = file.metadata.get('general.name');
     const licence = file.metadata.get('general.license');
-    return {
+    const opened = {
       manifest: {
         format: 'lavin-manifest-1',
         name: source.name,
@@ -71,13 +78,35 @@ export function openBareGguf(
         prompt: tokenizer.chatTemplate
           ? { kind: 'chat' }
           : { kind: 'plain', imagePrefix: '', textPrefix: '', user: '{text}', assistant: '{text}', stop: [] },
-      },
+      } satisfies Manifest as Manifest,
       llama: { file, description: await describeLlama(file, undefined, signal) },
       vision: undefined,
-      adapters: undefined,
-      tokenizer,
     };
+    return { ...opened, adapters: undefined, tokenizer, base: identify(opened, signal) };
   });
+}
+
+/** A failure shows where it is waited for. */
+function identify(files: BaseFiles, signal?: AbortSignal): Promise<BaseIdentity> {
+  const base = baseIdentity(files, signal);
+  base.catch(() => {});
+  return base;
+}
+
+/** Adapters that name no base need not wait for the base's fingerprint: their shapes are compared alone. */
+async function refuseMisfit(
+  adapters: AdapterFile,
+  { manifest, llama, vision }: Pick<ModelFiles, 'manifest' | 'llama' | 'vision'>,
+  base: Promise<BaseIdentity>,
+): Promise<void> {
+  const { dim, layers } = llama.description.config;
+  const shapes = {
+    llama: { name: llama.file.name, dim, layers },
+    ...(vision && manifest.vision && { vision: { name: vision.name, ...manifest.vision.config } }),
+  };
+  const found = describeMismatch(adapters, adapters.details?.base ? await base : shapes, manifest.adapters?.config);
+  if (found.length > 0)
+    throw new AdapterMisfitError(adapters.name, found, 'Correct the manifest, or the files it names.');
 }
 
 /** Runs `open` with a function that remembers sources: closed with the files it returns, or at once if it fails. */

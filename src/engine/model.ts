@@ -1,3 +1,5 @@
+import type { BaseIdentity } from '../formats/adapter-file';
+import type { AdapterShape } from '../formats/adapter-shape';
 import type { Tokenizer } from '../formats/tokenizer';
 import { Decoder } from '../generate/decoder';
 import { PrefixCache } from '../generate/prefix-cache';
@@ -49,6 +51,9 @@ export class Model {
     readonly routing: LlamaRouting | undefined,
     readonly vision: VisionEncoder | undefined,
     readonly parameters: number,
+    readonly base: BaseIdentity,
+    /** Of the adapters that it was loaded with. */
+    readonly adapterShape: AdapterShape | undefined,
     /** For recordings that are made later. */
     readonly recording: {
       readonly replayer: Replayer;
@@ -91,6 +96,8 @@ type Parts = [
   LlamaRouting | undefined,
   VisionEncoder | undefined,
   number,
+  BaseIdentity,
+  AdapterShape | undefined,
   Model['recording'],
 ];
 
@@ -131,11 +138,24 @@ async function build(
     free.push(() => vision.destroy());
     await vision.warmUp({ signal, onProgress: (share) => prepared(0.75 + 0.25 * share) });
   }
+  const base = await files.base;
   signal?.throwIfAborted();
   onProgress?.({ phase: 'ready', file: '', loadedBytes: totalBytes, totalBytes });
-  return make(manifest, files.tokenizer, lavin, decoder, ring, routing, vision, parameters, {
-    replayer,
-    choices,
-    mlpFromInput,
-  });
+  return make(
+    manifest,
+    files.tokenizer,
+    lavin,
+    decoder,
+    ring,
+    routing,
+    vision,
+    parameters,
+    base,
+    files.adapters?.shape,
+    {
+      replayer,
+      choices,
+      mlpFromInput,
+    },
+  );
 }

@@ -14,13 +14,16 @@ export async function fingerprint(file: TensorFile, signal?: AbortSignal): Promi
   // By code units, not by locale: the order is part of the result.
   const tensors = [...file.tensors.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   const listing = tensors.map(({ name, format, shape }) => `${name}\t${format}\t${shape.join('x')}\n`).join('');
-  const parts: Uint8Array[] = [new TextEncoder().encode(listing)];
   const count = Math.min(SAMPLES, tensors.length);
-  for (let i = 0; i < count; i++) {
-    const { name, offset, bytes } = tensors[Math.floor((i * tensors.length) / count)];
-    const length = Math.min(SAMPLE_BYTES, bytes);
-    parts.push(await file.sourceOf(name).read(offset + Math.floor((bytes - length) / 2), length, signal));
-  }
+  // All at once: behind a URL each is a request.
+  const samples = await Promise.all(
+    Array.from({ length: count }, (_, i) => {
+      const { name, offset, bytes } = tensors[Math.floor((i * tensors.length) / count)];
+      const length = Math.min(SAMPLE_BYTES, bytes);
+      return file.sourceOf(name).read(offset + Math.floor((bytes - length) / 2), length, signal);
+    }),
+  );
+  const parts = [new TextEncoder().encode(listing), ...samples];
   const digest = await crypto.subtle.digest('SHA-256', await new Blob(parts as BlobPart[]).arrayBuffer());
   const hex = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   return `sample-sha256:${hex}`;

@@ -45,6 +45,8 @@ export interface AdapterSet {
   readonly projector: Projector | undefined;
   /** [2, D]: row 0 text-only, row 1 with an image. */
   readonly modalityTable: Tensor;
+  /** The buffer's content as it was loaded, to be gone back to from another set. */
+  readonly loaded: Float32Array<ArrayBuffer>;
 }
 
 const ALIGN_WORDS = 64;
@@ -122,16 +124,45 @@ export async function loadAdapters(
   if (target.vision && !loader.has(neck)) throw new Error(`tensor ${neck} is missing`);
   const projectorHidden = target.vision ? loader.shape(neck)[0] : 0;
   const segments = adapterSegments(config, target, projectorHidden);
+  const loaded = await packAdapters(loader, segments);
+  const buffer = gpu.createBuffer('adapters', loaded.byteLength);
+  gpu.device.queue.writeBuffer(buffer, 0, loaded);
+  return describeAdapters(config, target, segments, buffer, loaded);
+}
+
+/**
+ * Another set of the same shape, packed to be written over `recorded`'s buffer. The recordings hold the recorded set's
+ * scale s and temperature t, so a set of another s or t has its experts multiplied by s'/s and its routers by t/t':
+ * s (w' B' a) with B' = B s'/s is s' (w' B a), and likewise softmax(x W / t').
+ */
+export function packForRecorded(
+  loader: TensorLoader,
+  { segments, config }: Pick<AdapterSet, 'segments' | 'config'>,
+  { scale, temperature }: Pick<AdapterSetConfig, 'scale' | 'temperature'>,
+): Promise<Float32Array<ArrayBuffer>> {
+  const [expert, router] = [scale / config.scale, config.temperature / temperature];
+  return packAdapters(loader, segments, (name) =>
+    EXPERT.test(name) ? expert : name.includes('.expert_weights.') ? router : 1,
+  );
+}
+
+const EXPERT = /\.adapter_(attn|mlp)\.conv_[BD]\./;
+
+/** @throws Error naming the first tensor that is missing or has another shape than its segment */
+async function packAdapters(
+  loader: TensorLoader,
+  segments: readonly AdapterSegment[],
+  factorOf: (name: string) => number = () => 1,
+): Promise<Float32Array<ArrayBuffer>> {
   const last = segments[segments.length - 1];
-  const words = last.offset + 2 * target.dim;
-  const data = new Float32Array(words);
+  const data = new Float32Array(last.offset + last.shape.reduce((a, b) => a * b, 1));
   for (const { name, shape, offset } of segments) {
     expectShape(loader, name, shape);
-    data.set(await loader.values(name), offset);
+    const values = await loader.values(name);
+    const factor = factorOf(name);
+    data.set(factor === 1 ? values : values.map((value) => value * factor), offset);
   }
-  const buffer = gpu.createBuffer('adapters', words * 4);
-  gpu.device.queue.writeBuffer(buffer, 0, data);
-  return describeAdapters(config, target, segments, buffer, words);
+  return data;
 }
 
 function describeAdapters(
@@ -139,7 +170,7 @@ function describeAdapters(
   target: AdapterTarget,
   segments: readonly AdapterSegment[],
   buffer: GPUBuffer,
-  words: number,
+  loaded: Float32Array<ArrayBuffer>,
 ): AdapterSet {
   const byName = new Map(segments.map((s) => [s.name, s]));
   const at = (name: string, size: number, shape: readonly number[] = [size]) =>
@@ -162,7 +193,8 @@ function describeAdapters(
     config,
     buffer,
     segments,
-    words,
+    words: loaded.length,
+    loaded,
     llama: Array.from({ length: target.layers }, (_, i) => ({
       attn: adapter(`layers.${i}.adapter_attn.`, target.dim),
       ...(config.llama === 'block' && { mlp: adapter(`layers.${i}.adapter_mlp.`, target.dim) }),

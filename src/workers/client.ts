@@ -1,6 +1,7 @@
 /** Page side of the comlink boundary: makes the GPU worker and speaks {@link EngineWorkerApi} to it, typed. */
 import { proxy, type Remote, wrap } from 'comlink';
 import type {
+  AdapterSource,
   ChatEvent,
   ChatRequest,
   ChatResult,
@@ -12,6 +13,7 @@ import type {
   LoadedModel,
   LoadProgress,
   ModelSource,
+  RoutingTable,
 } from './api';
 
 /** An {@link EngineFailure} as it is thrown to the page. */
@@ -47,6 +49,8 @@ export class EngineClient {
   #crashed = false;
   /** Whether what runs is the router view's, which ends when a chat wants the engine. */
   #studying = false;
+  /** Never rejects; what wants the engine meanwhile waits for it. */
+  #swapping: Promise<unknown> | undefined;
 
   constructor() {
     this.#worker = new Worker(new URL('./gpu.worker.ts', import.meta.url), { type: 'module', name: 'gpu' });
@@ -95,10 +99,7 @@ export class EngineClient {
   }
 
   async chat(request: ChatRequest, onEvent: (event: ChatEvent) => void): Promise<ChatResult> {
-    while (this.#running && this.#studying) {
-      this.stop();
-      await this.#running;
-    }
+    await this.#endStudies();
     return this.#track(this.#remote.chat(request, proxy(onEvent)));
   }
 
@@ -112,6 +113,27 @@ export class EngineClient {
     return this.#study(() => this.#remote.explain(request, proxy(onProgress)));
   }
 
+  /**
+   * Puts an adapter set in the place of the loaded model's, or its own back; see the worker's verb. Ends what the router
+   * view does; rejects with `busy` while a model loads or an answer is written.
+   */
+  async useAdapters(set: AdapterSource | undefined): Promise<RoutingTable | undefined> {
+    await this.#endStudies();
+    if (this.#running) {
+      throw new EngineError('busy', 'The model is at work. Wait for it, or stop it, then change the adapters.');
+    }
+    const swap = this.#track(this.#remote.useAdapters(set));
+    const swapping = swap.then(
+      () => {},
+      () => {},
+    );
+    this.#swapping = swapping;
+    swapping.then(() => {
+      if (this.#swapping === swapping) this.#swapping = undefined;
+    });
+    return swap;
+  }
+
   /** The running answer, if any, ends with `stopped`. */
   stop(): void {
     this.#send(this.#remote.stop());
@@ -121,7 +143,15 @@ export class EngineClient {
     this.#worker.terminate();
   }
 
+  async #endStudies(): Promise<void> {
+    while (this.#swapping || (this.#running && this.#studying)) {
+      if (!this.#swapping) this.stop();
+      await (this.#swapping ?? this.#running);
+    }
+  }
+
   async #study<T>(call: () => Promise<T>): Promise<T> {
+    while (this.#swapping) await this.#swapping;
     if (this.#running) throw new EngineError('busy', 'The chat is being answered. Wait for it, or stop it first.');
     return this.#track(call(), true);
   }

@@ -67,6 +67,7 @@ export function exposeEngine(engine: EngineWorkerApi): void {
     cancelLoad: () => engine.cancelLoad(),
     chat: (request, onEvent) => telling(() => engine.chat(request, onEvent), onEvent),
     explain: (request, onProgress) => telling(() => engine.explain(request, onProgress), onProgress),
+    useAdapters: (set) => telling(() => engine.useAdapters(set)),
     stop: () => engine.stop(),
     unload: () => telling(() => engine.unload()),
   };

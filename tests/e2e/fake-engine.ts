@@ -2,9 +2,14 @@
  * A scripted engine in the GPU worker's place: it keeps the contract of `src/workers/api.ts`, with answers, delays and
  * failures that a test chooses. What the prompt says decides what happens.
  */
+import { AdapterMisfitError, adapterMisfits } from '../../src/engine/adapter-fit';
 import { applyRule, overrideKey, ruleOf } from '../../src/engine/overrides';
+import { openAdapterFile } from '../../src/formats/adapter-file';
+import { BlobSource } from '../../src/formats/bytes';
 import type {
+  AdapterSource,
   ChatEvent,
+  ChatRequest,
   ChatResult,
   EngineWorkerApi,
   FailureCode,
@@ -42,9 +47,11 @@ export const HOSTILE_ANSWER = [
 /** Too long a line for a Markdown parser to be asked about; without a space, so that it must be broken to fit. */
 export const LONG_LINE = `**${'x'.repeat(200_000)}`;
 
-export function fakeRouting(layers: number): RoutingTable {
+/** @param shift told by the adapter set: other sets, other routers */
+export function fakeRouting(layers: number, shift = 0): RoutingTable {
   const pair = (weight: number): [number, number] => [weight, 1 - weight];
-  const layer = (phase: number) => (_: unknown, index: number) => pair(0.5 + 0.4 * Math.sin(index * 1.7 + phase));
+  const layer = (phase: number) => (_: unknown, index: number) =>
+    pair(0.5 + 0.4 * Math.sin(index * 1.7 + phase + shift));
   return { text: Array.from({ length: layers }, layer(0)), image: Array.from({ length: layers }, layer(2)) };
 }
 
@@ -69,6 +76,22 @@ function lavinFiles(layers: number, grid: number): Pick<LoadedModel['manifest'],
   };
 }
 
+/** The frozen models and the adapters' shape, as an adapter set of `lavinFiles` has them. */
+export function fakeBase(layers: number, sees: boolean): Pick<LoadedModel, 'base' | 'adapterShape'> {
+  const llama = { name: 'Scripted LLaMA', dim: 8, layers, fingerprint: `sample-sha256:${'a'.repeat(64)}` };
+  if (!sees) return { base: { llama }, adapterShape: undefined };
+  const vision = { name: 'scripted-tower', width: 8, layers, fingerprint: `sample-sha256:${'b'.repeat(64)}` };
+  return {
+    base: { llama, vision },
+    adapterShape: {
+      hidden: 8,
+      groups: 2,
+      llama: { dim: 8, layers, kind: 'attn' },
+      vision: { width: 8, layers, kind: 'router', projectorHidden: 4 },
+    },
+  };
+}
+
 function fail(code: FailureCode, message: string): never {
   throw Object.assign(new Error(message), { code });
 }
@@ -80,6 +103,8 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
   let cancelled = false;
   let stopped = false;
   let loads = 0;
+  let model: LoadedModel | undefined;
+  let adapters: AdapterSource | undefined;
 
   function patches({ vit }: RouterOverrides = {}) {
     const tokens = grid * grid + 1;
@@ -120,7 +145,9 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
       const local = source.kind !== 'manifest';
       const name = source.kind === 'file' ? source.file.name : source.kind === 'gguf' ? source.url : 'starter';
       const title = source.kind === 'gguf' ? source.about?.title : local ? name : undefined;
-      return {
+      const sees = !local && options.adapters !== false;
+      adapters = undefined;
+      model = {
         manifest: {
           format: 'lavin-manifest-1',
           name,
@@ -128,7 +155,7 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
           card: 'A **scripted** model for tests. It knows nothing.',
           licence: 'Apache-2.0',
           llama: { file: 'llama.gguf' },
-          ...(!local && options.adapters !== false && lavinFiles(layers, grid)),
+          ...(sees && lavinFiles(layers, grid)),
           prompt: { kind: 'chat' },
           examples: local
             ? []
@@ -144,11 +171,20 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
         parameters: 6_100_000,
         gpuBytes: 21_500_000,
         gpuBytesByPurpose: { weights: 9_100_000, 'KV cache': 2_400_000, activations: 10_000_000 },
-        routing: local || options.adapters === false ? undefined : fakeRouting(layers),
+        routing: sees ? fakeRouting(layers) : undefined,
+        ...fakeBase(layers, sees),
       };
+      return model;
     },
     cancelLoad() {
       cancelled = true;
+    },
+    async useAdapters(set) {
+      if (!model) return fail('unsupported', 'No model is loaded.');
+      const misfits = set ? adapterMisfits(await openAdapterFile(new BlobSource(set.file, set.name)), model) : [];
+      if (set && misfits.length > 0) throw new AdapterMisfitError(set.name, misfits, 'Choose another.');
+      adapters = set;
+      return model.routing && fakeRouting(layers, set?.name.length);
     },
     async chat(request, onEvent): Promise<ChatResult> {
       stopped = false;
@@ -168,7 +204,7 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
       let tokens = 0;
       let first = 0;
       const rate = () => (tokens / (performance.now() - begun)) * 1000;
-      for (const piece of pieces(prompt, request.turns.length, request.image, request.overrides)) {
+      for (const piece of pieces(prompt, request, adapters)) {
         await sleep(tokenMs);
         if (stopped) break;
         if (prompt.includes('lose the device') && tokens === 3) fail('lost', 'The GPU was reset.');
@@ -216,9 +252,8 @@ function throwLater(): void {
 
 function* pieces(
   prompt: string,
-  turns: number,
-  image: Blob | undefined,
-  overrides: RouterOverrides | undefined,
+  { turns, image, overrides }: ChatRequest,
+  adapters: AdapterSource | undefined,
 ): Generator<string> {
   if (prompt.includes('hostile')) yield HOSTILE_ANSWER;
   else if (prompt.includes('endless line')) yield LONG_LINE;
@@ -226,7 +261,7 @@ function* pieces(
     for (let index = 1; index <= 2000; index++) yield index % 12 === 0 ? `${index}.\n\n` : `${index} `;
   } else {
     const said = overrideKey(overrides) === '' ? 'said' : 'whispered';
-    const words = `You ${said} **${prompt}** in turn ${turns}, ${image ? `with a picture of ${image.size} bytes` : 'without a picture'}.`;
+    const words = `You ${said} **${prompt}** in turn ${turns.length}, ${image ? `with a picture of ${image.size} bytes` : 'without a picture'}${adapters ? `, by ${adapters.name}` : ''}.`;
     for (const word of words.split(/(?<= )/)) yield word;
   }
 }

@@ -8,8 +8,9 @@ import type { EnginePorts } from '../../../src/engine/ports';
 import { MemorySource } from '../../../src/formats/bytes';
 import { FormatError } from '../../../src/formats/error';
 import { openTensorFile } from '../../../src/formats/open';
-import { openSafetensors } from '../../../src/formats/safetensors';
+import { openSafetensors, type TensorToWrite } from '../../../src/formats/safetensors';
 import { openTorchCheckpoint, TorchCheckpoint } from '../../../src/formats/torch-checkpoint';
+import { writeTorchCheckpoint } from '../../../src/formats/torch-writer';
 import { goldensFolder, loadGoldenJson, readGolden } from '../../goldens/golden';
 
 interface CheckpointGoldens {
@@ -44,7 +45,8 @@ describe.each(Object.entries(goldens.good))('%s', (file, { container, keys }) =>
 });
 
 describe("a manifest's adapters", () => {
-  it('may be a .pth', async () => {
+  /** The starter's manifest, its adapters this file. */
+  const openStarterWith = (adapters: Uint8Array) => {
     const starter = fileURLToPath(new URL('../../../public/models/starter/', import.meta.url));
     const manifest = JSON.parse(readFileSync(join(starter, 'manifest.json'), 'utf8'));
     manifest.adapters.file = 'adapters.pth';
@@ -54,14 +56,34 @@ describe("a manifest's adapters", () => {
       resolve: (_, file) => file,
       openFile: async (name) => {
         if (name === 'manifest.json') return new MemorySource(new TextEncoder().encode(JSON.stringify(manifest)), name);
-        if (name === 'adapters.pth') return new MemorySource(bytesOf('checkpoint-0.pth'), name);
+        if (name === 'adapters.pth') return new MemorySource(adapters, name);
         return new MemorySource(new Uint8Array(readFileSync(join(starter, name))), name);
       },
     };
-    const files = await openManifest(ports, 'manifest.json');
-    expect(files.adapters).toBeInstanceOf(TorchCheckpoint);
-    expect(files.adapters!.tensors.has('adapter_modality_embedding.weight')).toBe(true);
+    return openManifest(ports, 'manifest.json');
+  };
+
+  it('may be a .pth', async () => {
+    const path = fileURLToPath(new URL('../../../public/models/starter/adapters.safetensors', import.meta.url));
+    const own = await openTensorFile(new MemorySource(new Uint8Array(readFileSync(path))));
+    const tensors = new Map<string, TensorToWrite>();
+    for (const { name, shape } of own.tensors.values()) {
+      tensors.set(name, { format: 'F32', shape, data: await own.read(name) });
+    }
+    const files = await openStarterWith(writeTorchCheckpoint(tensors));
+    expect(files.adapters!.tensors).toBeInstanceOf(TorchCheckpoint);
+    expect(files.adapters!.tensors.tensors.has('adapter_modality_embedding.weight')).toBe(true);
+    expect(await files.base).toMatchObject({ llama: { dim: 192, layers: 6 }, vision: { width: 192, layers: 6 } });
     await files.close();
+  });
+
+  it('are refused with every difference named if they are for another base', async () => {
+    await expect(openStarterWith(bytesOf('checkpoint-0.pth'))).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringMatching(
+        /^adapters\.pth does not fit\. The adapters are made for a LLaMA of width \d+; here it is 192\. .*layers: \d; here it is 6\..*Correct the manifest/,
+      ),
+    });
   });
 });
 
