@@ -1,10 +1,10 @@
 import { openAsBlob } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { answer } from '../engine/answer';
-import { encodeImage } from '../engine/picture';
 import { chooseKernels } from '../engine/kernel-choices';
 import { Model } from '../engine/model';
 import { openBareGguf, openManifest } from '../engine/model-files';
+import { encodeImage } from '../engine/picture';
 import { chatPrompt, rawPrompt } from '../engine/prompt';
 import { resolveSampling } from '../generate/sampling';
 import { DEFAULT_CHOICES } from '../gpu/choices';

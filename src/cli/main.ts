@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { CONVERT_USAGE, convertCommand } from './convert';
 import { GENERATE_USAGE, generateCommand } from './generate';
 import { formatInspection, inspect } from './inspect';
+import { TRAIN_USAGE, trainCommand } from './train';
 import { UsageError } from './usage';
 
 const USAGE = `lavin: the engine of lavin-webgpu on the command line
@@ -9,6 +10,8 @@ const USAGE = `lavin: the engine of lavin-webgpu on the command line
 ${GENERATE_USAGE}
 
 ${CONVERT_USAGE}
+
+${TRAIN_USAGE}
 
 lavin inspect FILE [--json]
   what a GGUF, safetensors or torch checkpoint file holds`;
@@ -25,6 +28,7 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
   convert: convertCommand,
   generate: generateCommand,
   inspect: inspectCommand,
+  train: trainCommand,
 };
 
 /** Runs one command; returns the exit status. Errors are words on stderr: 2 for a wrong command line, else 1. */

@@ -128,11 +128,12 @@ export class Optimiser {
 
   /** Everything as it is now; waits for the GPU. */
   async snapshot(): Promise<OptimiserSnapshot> {
-    const [values, mean, square, state] = await Promise.all(
-      this.moving.map(
-        async (tensor) => new Float32Array(await this.gpu.read({ ...tensor.range!, size: tensor.bytes })),
-      ),
-    );
+    // One after the other: each passes through a staging buffer of its size.
+    const parts: Float32Array<ArrayBuffer>[] = [];
+    for (const tensor of this.moving) {
+      parts.push(new Float32Array(await this.gpu.read({ ...tensor.range!, size: tensor.bytes })));
+    }
+    const [values, mean, square, state] = parts;
     return { values, mean, square, state };
   }
 

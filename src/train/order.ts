@@ -80,3 +80,40 @@ export function shapeOf(
     targets: Math.max(LEAST_TARGETS, 2 ** Math.ceil(Math.log2(Math.max(1, targets)))),
   };
 }
+
+/** Every shape that a run of this many optimiser steps asks for, each once. */
+export function shapesOfRun(
+  sequences: readonly Sequence[],
+  recipe: Recipe,
+  steps: number,
+  shapeOfBatch: (batch: readonly number[]) => StepShape,
+): StepShape[] {
+  const size = recipe.microBatch * recipe.accumulation;
+  const perEpoch = stepsPerEpoch(sequences.length, recipe);
+  const shapes = new Map<string, StepShape>();
+  for (let epoch = 0; epoch * perEpoch < steps; epoch++) {
+    const order = epochOrder(sequences.length, recipe.seed, epoch);
+    for (let at = 0; at < Math.min(perEpoch, steps - epoch * perEpoch); at++) {
+      const chosen = order.slice(at * size, (at + 1) * size);
+      for (const batch of microBatches(sequences, chosen, recipe.microBatch)) {
+        const shape = shapeOfBatch(batch);
+        shapes.set(shapeKey(shape), shape);
+      }
+    }
+  }
+  return [...shapes.values()];
+}
+
+export const shapeKey = ({ batch, length, images, targets }: StepShape): string =>
+  `${batch} ${length} ${images} ${targets}`;
+
+/**
+ * The shapes that need the most memory: for each number of pictures the one of the most rows, largest first. Scratch memory
+ * grows by whole pieces, so what is recorded in this order wastes least.
+ */
+export function foremost(shapes: readonly StepShape[]): StepShape[] {
+  const rows = ({ batch, length }: StepShape) => batch * length;
+  const sorted = [...shapes].sort((a, b) => rows(b) - rows(a) || b.images - a.images || b.targets - a.targets);
+  const seen = new Set<number>();
+  return sorted.filter(({ images }) => !seen.has(images) && seen.add(images));
+}

@@ -9,7 +9,7 @@ import type { TrainEvent } from './events';
 import { allocateGradients, type GradientSet, trainableTensors } from './gradient-set';
 import { recordMicroBatch, StepInputs, type StepShape, type Vision } from './micro-batch';
 import { Optimiser, type OptimiserSnapshot, type StepReport } from './optimiser';
-import { microBatches, shapeOf, stepsPerEpoch, windowOf } from './order';
+import { foremost, microBatches, shapeKey, shapeOf, shapesOfRun, stepsPerEpoch, windowOf } from './order';
 import { checkRecipe, learningRate, type Recipe } from './recipe';
 
 /** Examples ready to be trained on: sequences in memory, pictures asked for when their turn comes. */
@@ -96,11 +96,9 @@ export class Trainer {
       throw new RangeError(`example ${cut} is longer than the ${options.recipe.maxLength} slots of the recipe`);
     const trainer = new Trainer(gpu, lavin, data, options);
     await trainer.optimiser.compile(trainer.arena);
-    // The arena grows by whole pieces: the largest plan comes first.
-    const first = trainer
-      .shapesOfEpoch()
-      .sort((a, b) => b.batch * b.length - a.batch * a.length || b.images - a.images)[0];
-    await trainer.planFor(first, true);
+    const { training, validation } = trainer.shapes();
+    for (const shape of foremost(training)) await trainer.planFor(shape, true);
+    for (const shape of foremost(validation)) await trainer.planFor(shape, false);
     return trainer;
   }
 
@@ -191,6 +189,28 @@ export class Trainer {
       total.targets += targets;
     }
     return { loss: total.loss / Math.max(1, total.targets), examples: data.sequences.length };
+  }
+
+  /** Every shape that the run and its validations are recorded for, sooner or later. */
+  shapes(): { readonly training: readonly StepShape[]; readonly validation: readonly StepShape[] } {
+    const { recipe, validation } = this.options;
+    const of = (data: TrainingData) => (batch: readonly number[]) =>
+      this.shape(
+        data,
+        batch,
+        batch.reduce((sum, i) => sum + targetCount(data.sequences[i]), 0),
+      );
+    const all = validation?.sequences ?? [];
+    const batches = microBatches(
+      all,
+      all.map((_, i) => i),
+      recipe.microBatch,
+    );
+    const validated = validation ? batches.map(of(validation)) : [];
+    return {
+      training: shapesOfRun(this.data.sequences, recipe, this.steps, of(this.data)),
+      validation: [...new Map(validated.map((shape) => [shapeKey(shape), shape])).values()],
+    };
   }
 
   /** Everything needed to go on later; waits for the GPU. Not while a step is under way. */
@@ -321,16 +341,8 @@ export class Trainer {
     return batch.reduce((sum, i) => sum + this.targets[i], 0);
   }
 
-  private shapesOfEpoch(): StepShape[] {
-    const { recipe } = this.options;
-    const perEpoch = stepsPerEpoch(this.data.sequences.length, recipe);
-    return Array.from({ length: perEpoch }, (_, step) =>
-      windowOf(this.data.sequences, recipe, step).map((batch) => this.shape(this.data, batch, this.sumTargets(batch))),
-    ).flat();
-  }
-
   private async planFor(shape: StepShape, grad: boolean): Promise<Plan> {
-    const key = `${shape.batch} ${shape.length} ${shape.images} ${shape.targets} ${grad}`;
+    const key = `${shapeKey(shape)} ${grad}`;
     const found = this.plans.get(key);
     if (found) return found;
     const { choices, recompute, recipe } = this.options;
