@@ -5,22 +5,20 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { type BaseFiles, baseIdentity } from '../engine/base-identity';
 import { llamaFromGguf, llamaFromHuggingFace } from '../engine/llama-config';
 import { readJson } from '../engine/ports';
+import { checkpointRecipe, readAdapterTensors, writeAdapterCheckpoint } from '../formats/adapter-convert';
 import {
   type AdapterBase,
   type AdapterDetails,
   type AdapterFile,
   type AdapterFileConfig,
   type BaseIdentity,
-  DETAILS_KEY,
   describeBase,
   describeMismatch,
-  detailsText,
   openAdapterFile,
   writeAdapterFile,
 } from '../formats/adapter-file';
 import { GgufFile, openTensorFile, TorchCheckpoint } from '../formats/open';
 import type { TensorToWrite } from '../formats/safetensors';
-import { writeTorchCheckpoint } from '../formats/torch-writer';
 import { FileSource } from './file-source';
 import { UsageError } from './usage';
 
@@ -70,7 +68,7 @@ export async function convertCommand(args: string[]): Promise<number> {
       ...named(values),
       config,
       base: baseOf(adapters, stated?.identity),
-      recipe: adapters.details?.recipe ?? recipeOf(adapters),
+      recipe: adapters.details?.recipe ?? checkpointRecipe(adapters),
     };
     const tensors = await readTensors(adapters);
     await replaceFile(
@@ -146,20 +144,11 @@ function baseOf({ details }: AdapterFile, stated: BaseIdentity | undefined): Ada
   return { ...stated, source: same ? known.source : 'stated' };
 }
 
-/** A checkpoint's own words about its training. */
-function recipeOf({ tensors }: AdapterFile): AdapterDetails['recipe'] {
-  if (!(tensors instanceof TorchCheckpoint) || tensors.args.size === 0) return undefined;
-  return { epoch: tensors.epoch, arguments: Object.fromEntries(tensors.args) };
-}
-
-async function readTensors({ name, tensors }: AdapterFile): Promise<Map<string, TensorToWrite>> {
+async function readTensors(adapters: AdapterFile): Promise<Map<string, TensorToWrite>> {
+  const { name, tensors } = adapters;
   const bytes = [...tensors.tensors.values()].reduce((sum, info) => sum + info.bytes, 0);
   if (bytes > MAX_BYTES) throw new Error(`${name} holds ${bytes} bytes of tensors, more than adapters ever have.`);
-  const read = new Map<string, TensorToWrite>();
-  for (const { name: tensor, format, shape } of tensors.tensors.values()) {
-    read.set(tensor, { format: format as TensorToWrite['format'], shape, data: await tensors.read(tensor) });
-  }
-  return read;
+  return readAdapterTensors(adapters);
 }
 
 function asSafetensors(tensors: ReadonlyMap<string, TensorToWrite>, details: AdapterDetails | undefined): Uint8Array {
@@ -176,7 +165,7 @@ function asTorch(
   details: AdapterDetails | undefined,
 ): Uint8Array {
   const epoch = adapters.tensors instanceof TorchCheckpoint ? adapters.tensors.epoch : undefined;
-  return writeTorchCheckpoint(tensors, { epoch, metadata: details && { [DETAILS_KEY]: detailsText(details) } });
+  return writeAdapterCheckpoint(tensors, details, epoch);
 }
 
 /** Opens the frozen models that a manifest names (not its adapters: they may be what is being made), or a GGUF. */

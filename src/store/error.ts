@@ -60,6 +60,8 @@ export function toStoreFailure(error: unknown): StoreFailure {
   switch (name) {
     case 'AbortError':
       return { code: 'aborted', message: 'It was stopped.' };
+    case 'FormatError':
+      return { code: 'not-a-file', message: words };
     case 'QuotaExceededError':
       return { code: 'quota', message: QUOTA_WORDS };
     case 'NotFoundError':
