@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
+import { contentSecurityPolicy } from './tools/vite-content-security-policy.ts';
 import { modelIndex } from './tools/vite-model-index.ts';
 import { serviceWorker } from './tools/vite-service-worker.ts';
 
@@ -17,6 +18,7 @@ export default defineConfig({
   base: './',
   plugins: [
     react(),
+    contentSecurityPolicy(),
     modelIndex(here('public')),
     serviceWorker(here('app/offline/service-worker.ts'), here('public'), ['favicon.svg']),
   ],

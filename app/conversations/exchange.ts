@@ -27,8 +27,10 @@ export async function exportJson(conversations: readonly Conversation[], at: Dat
   return new Blob([JSON.stringify(whole, null, 1)], { type: 'application/json' });
 }
 
-async function conversationJson({ id: _, tree, ...rest }: Conversation): Promise<object> {
-  return { ...rest, messages: await Promise.all(tree.nodes.map(messageJson)), chosen: tree.chosen };
+/** Adapter sets are files of this device: another one has not got them under the same id. */
+async function conversationJson({ id: _, tree, settings, ...rest }: Conversation): Promise<object> {
+  const { adapterSet: __, ...told } = settings;
+  return { ...rest, settings: told, messages: await Promise.all(tree.nodes.map(messageJson)), chosen: tree.chosen };
 }
 
 async function messageJson(message: Message): Promise<object> {

@@ -11,7 +11,7 @@ import {
 } from '../conversations/store';
 import type { Action } from '../state/reducer';
 import { conversationOf, titleOf } from '../state/selectors';
-import { type Conversation, newConversation, type State } from '../state/state';
+import { type Access, type Conversation, newConversation, type State } from '../state/state';
 import type { ChatVerbs } from './useChat';
 import type { Place } from './usePlace';
 
@@ -46,6 +46,10 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
   /** What is on the disk already. */
   const saved = useRef<Conversation>(undefined);
 
+  /** What the claim below has said, of which conversation. */
+  const standing = useRef<{ readonly id: string; readonly access: Access }>(undefined);
+  /** The conversation that is being read from the disk; until it is there nobody may write it. */
+  const reading = useRef<string>(undefined);
   /** Wait for the answer's end, and for the effects below to have seen it. */
   const waitingForQuiet = useRef<(() => void)[]>([]);
 
@@ -78,10 +82,17 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
     const show = async (conversation: Conversation, onDisk = true) => {
       await quiet();
       saved.current = onDisk ? conversation : undefined;
-      dispatch({ type: 'conversation-opened', conversation, access: 'opening' });
+      reading.current = undefined;
+      const { id, access } = standing.current ?? {};
+      dispatch({
+        type: 'conversation-opened',
+        conversation,
+        access: access && id === conversation.id ? access : 'opening',
+      });
     };
     const open = async (id: string) => {
       try {
+        reading.current = id;
         const conversation = await readConversation(id);
         if (conversation) await show(conversation);
         else {
@@ -89,6 +100,7 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
           trouble('That chat is not on this device, or not any more. A new one was begun.');
         }
       } catch (error) {
+        reading.current = undefined;
         unavailable(error);
         dispatch({ type: 'access', access: 'here' });
       }
@@ -135,6 +147,7 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
   const { id, access, tree, title, settings } = state.chat;
   const empty = tree.nodes.length === 0;
   const opening = access === 'opening';
+  const answering = state.chat.turn.phase === 'answering';
   useEffect(() => {
     if (opening) return;
     rememberChat(empty ? undefined : id);
@@ -147,8 +160,13 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
   useEffect(() => {
     let waited = false;
     let over = false;
+    const stand = (access: Access) => {
+      standing.current = { id, access };
+    };
     const mine = claimConversation(id, {
       gained: async () => {
+        stand('here');
+        if (reading.current === id) return;
         // What the other tab wrote last.
         const conversation = waited ? await readConversation(id).catch(() => undefined) : undefined;
         if (over) return;
@@ -160,6 +178,8 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
       },
       elsewhere: () => {
         waited = true;
+        stand('elsewhere');
+        if (reading.current === id) return;
         void tools.saver.drop();
         chat.stop();
         dispatch({ type: 'access', access: 'elsewhere' });
@@ -169,6 +189,7 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
     claim.current = mine;
     return () => {
       over = true;
+      standing.current = undefined;
       mine.release();
     };
   }, [id, tools, chat, dispatch]);
@@ -182,10 +203,12 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
     const conversation = conversationOf(latest.current.chat);
     saved.current = conversation;
     tools.saver.note(conversation);
-  }, [id, access, tree, title, settings, empty, tools]);
+    // Only what streams may wait for its turn.
+    if (!answering) void tools.saver.flush();
+  }, [id, access, tree, title, settings, empty, answering, tools]);
 
   useEffect(() => {
-    if (state.chat.turn.phase === 'answering') return;
+    if (answering) return;
     for (const go of waitingForQuiet.current.splice(0)) go();
   });
 
@@ -249,7 +272,6 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
           if (deleted) await write(conversation);
           if (conversation.id === latest.current.chat.id) {
             await show(conversation, false);
-            dispatch({ type: 'access', access: 'here' });
           } else if (deleted) await show(conversation);
           else await undisturbed(conversation.id, () => write(conversation));
         }),

@@ -45,7 +45,7 @@ export const HOSTILE_ANSWER = [
 ].join('\n\n');
 
 /** Too long a line for a Markdown parser to be asked about; without a space, so that it must be broken to fit. */
-export const LONG_LINE = `**${'x'.repeat(200_000)}`;
+export const LONG_LINE = `**${'x'.repeat(1_000_000)}`;
 
 /** @param shift told by the adapter set: other sets, other routers */
 export function fakeRouting(layers: number, shift = 0): RoutingTable {
@@ -189,7 +189,12 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
     async chat(request, onEvent): Promise<ChatResult> {
       stopped = false;
       const begun = performance.now();
-      const prompt = request.turns.at(-1)?.text ?? '';
+      const prompt = request.turns.findLast(({ role }) => role === 'user')?.text ?? '';
+      const last = request.turns.at(-1);
+      /** Of an answer that is to go on. */
+      const before = last?.role === 'assistant' ? last.text : '';
+      const most = request.sampling?.maxTokens ?? Number.POSITIVE_INFINITY;
+      const goesWrong = before === '' || prompt.includes('twice');
       const promptTokens = 12 * request.turns.length;
       if (prompt.includes('overflow') && request.turns.length > 1) {
         fail('context-full', `The prompt needs 700 tokens and the context holds ${CONTEXT}.`);
@@ -200,24 +205,33 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
         modality: request.image ? 'image' : 'text',
         patches: request.image && patches(request.overrides),
       });
-      let text = '';
+      let text = before;
+      let spoken = 0;
       let tokens = 0;
       let first = 0;
       const rate = () => (tokens / (performance.now() - begun)) * 1000;
       for (const piece of pieces(prompt, request, adapters)) {
-        await sleep(tokenMs);
-        if (stopped) break;
-        if (prompt.includes('lose the device') && tokens === 3) fail('lost', 'The GPU was reset.');
-        if (prompt.includes('crash') && tokens === 3) throwLater();
+        spoken += piece.length;
+        if (spoken <= before.length) continue;
+        // By the clock, so that a slow timer does not slow the stream.
+        await sleep(Math.max(0, begun + tokenMs * (tokens + 1) - performance.now()));
+        if (stopped || tokens >= most) break;
+        if (goesWrong && prompt.includes('lose the device') && tokens === 3) fail('lost', 'The GPU was reset.');
+        if (goesWrong && prompt.includes('crash') && tokens === 3) throwLater();
         tokens += 1;
         first ||= performance.now() - begun;
         text += piece;
-        const event: ChatEvent = { type: 'token', text: piece, tokens, tokensPerSecond: rate() };
+        const event: ChatEvent = { type: 'token', text: piece, id: tokens, tokens, tokensPerSecond: rate() };
         onEvent(event);
       }
+      const stopReason = () => {
+        if (stopped) return 'stopped';
+        if (tokens >= most) return 'max-tokens';
+        return prompt.includes('fill up') ? 'context-full' : 'end';
+      };
       return {
         text,
-        stopReason: stopped ? 'stopped' : prompt.includes('fill up') ? 'context-full' : 'end',
+        stopReason: stopReason(),
         promptTokens,
         reusedTokens: 0,
         tokens,
@@ -252,16 +266,32 @@ function throwLater(): void {
 
 function* pieces(
   prompt: string,
-  { turns, image, overrides }: ChatRequest,
+  { turns, image, overrides, system, sampling }: ChatRequest,
   adapters: AdapterSource | undefined,
 ): Generator<string> {
   if (prompt.includes('hostile')) yield HOSTILE_ANSWER;
   else if (prompt.includes('endless line')) yield LONG_LINE;
+  else if (prompt.includes('settings')) yield JSON.stringify({ system, sampling });
+  else if (prompt.includes('code')) yield 'Like this:\n\n```js\nconst answer = 42;\n```\n\nThat is all.';
+  else if (prompt.includes('draw')) yield `Drawn with seed ${sampling?.seed}.`;
+  else if (prompt.includes('steadily')) yield* steadily();
   else if (prompt.includes('count') || prompt.includes('crash') || prompt.includes('lose')) {
-    for (let index = 1; index <= 2000; index++) yield index % 12 === 0 ? `${index}.\n\n` : `${index} `;
+    const most = Number(/count to (\d+)/.exec(prompt)?.[1] ?? 2000);
+    for (let index = 1; index <= most; index++) yield index % 12 === 0 ? `${index}.\n\n` : `${index} `;
   } else {
     const said = overrideKey(overrides) === '' ? 'said' : 'whispered';
     const words = `You ${said} **${prompt}** in turn ${turns.length}, ${image ? `with a picture of ${image.size} bytes` : 'without a picture'}${adapters ? `, by ${adapters.name}` : ''}.`;
     for (const word of words.split(/(?<= )/)) yield word;
   }
+}
+
+/** Prose, lists, tables and code without end, a word at a time. */
+function* steadily(): Generator<string> {
+  const sections = [
+    '## A heading\n\nSome **bold** words and `code` in a paragraph that goes on for a while, as models like to do.\n\n',
+    '- one thing\n- another thing with a [link](https://example.org/)\n- a third\n\n',
+    '| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n\n',
+    '```js\nfor (const word of words) {\n  say(word);\n}\n```\n\n',
+  ];
+  for (let round = 0; ; round++) yield* sections[round % sections.length]!.split(/(?<= )/);
 }

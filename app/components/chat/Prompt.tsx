@@ -73,7 +73,7 @@ export const Prompt = memo(function Prompt({
           <span className="tools" data-resting="true">
             <Variants id={message.id} at={variant} of={variants} disabled={!free} chat={chat} />
             <CopyTool text={message.text} />
-            <Tool label="Edit and send again" disabled={!free} onClick={() => chat.startEdit(message.id)}>
+            <Tool label="Edit this message" disabled={!free} onClick={() => chat.startEdit(message.id)}>
               <EditIcon />
             </Tool>
             <Tool label="Delete from here on" disabled={!free} onClick={() => chat.deleteMessage(message.id)}>
