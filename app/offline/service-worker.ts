@@ -33,12 +33,20 @@ const scope = globalThis as unknown as Scope;
 const SHELL_PREFIX = 'lavin-shell-';
 const SHELL = `${SHELL_PREFIX}${BUILD_HASH}`;
 const MODELS = 'lavin-models';
+const ARRIVING = 'lavin-models-arriving';
+
+/** One model after the other. */
+let keeping = Promise.resolve();
 
 scope.addEventListener('install', (event) => event.waitUntil(install()));
 scope.addEventListener('activate', (event) => event.waitUntil(dropOldBuilds().then(() => scope.clients.claim())));
 scope.addEventListener('message', (event) => {
   if (event.data.type === 'take-over') event.waitUntil(scope.skipWaiting());
-  else event.waitUntil(keepModel(event.data.urls));
+  else {
+    const { urls } = event.data;
+    keeping = keeping.then(() => keepModel(urls)).catch(() => {});
+    event.waitUntil(keeping);
+  }
 });
 scope.addEventListener('fetch', (event) => {
   const { request } = event;
@@ -90,13 +98,22 @@ async function kept(request: Request): Promise<Response> {
   return whole ? sliceRange(whole, request.headers.get('range')) : fetch(request);
 }
 
+/**
+ * One file after the other into a cache of its own: responses that wait unread hold connections, of which there are six.
+ * Then all of them over at once, so that no old file stands beside a new one.
+ */
 async function keepModel(urls: readonly string[]): Promise<void> {
   const cache = await caches.open(MODELS);
-  const fetched = await Promise.all(
-    urls.filter((url) => pathInScope(url) !== undefined).map(async (url) => [url, await newer(url, cache)] as const),
-  );
-  // Together, once all are there: never an old file beside a new one for longer than this takes.
-  for (const [url, response] of fetched) if (response?.ok) await cache.put(url, response);
+  const arriving = await caches.open(ARRIVING);
+  for (const url of urls.filter((each) => pathInScope(each) !== undefined)) {
+    const response = await newer(url, cache);
+    if (response?.ok) await arriving.put(url, response).catch(() => {});
+  }
+  for (const request of await arriving.keys()) {
+    const response = await arriving.match(request);
+    if (response) await cache.put(request, response);
+  }
+  await caches.delete(ARRIVING);
 }
 
 /** The file, unless what is kept is still the server's; undefined without a connection, too. */
@@ -110,7 +127,8 @@ async function newer(url: string, cache: Cache): Promise<Response | undefined> {
       );
       if (same || !head.ok) return undefined;
     }
-    const response = await fetch(url, { cache: known ? 'reload' : 'default' });
+    // Past the HTTP cache: it holds a file for one reader at a time, and the engine's ranges would make this wait.
+    const response = await fetch(url, { cache: 'no-store' });
     // Single-page hosts answer unknown paths with their index page.
     return response.headers.get('content-type')?.startsWith('text/html') ? undefined : response;
   } catch {
