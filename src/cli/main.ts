@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { CONVERT_USAGE, convertCommand } from './convert';
 import { GENERATE_USAGE, generateCommand } from './generate';
 import { formatInspection, inspect } from './inspect';
+import { PLAN_USAGE, planCommand } from './plan';
 import { TRAIN_USAGE, trainCommand } from './train';
 import { UsageError } from './usage';
 
@@ -10,6 +11,8 @@ const USAGE = `lavin: the engine of lavin-webgpu on the command line
 ${GENERATE_USAGE}
 
 ${CONVERT_USAGE}
+
+${PLAN_USAGE}
 
 ${TRAIN_USAGE}
 
@@ -28,6 +31,7 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = 
   convert: convertCommand,
   generate: generateCommand,
   inspect: inspectCommand,
+  plan: planCommand,
   train: trainCommand,
 };
 

@@ -1,5 +1,6 @@
 import { GpuError } from './error';
 import { Ledger, type Purpose } from './ledger';
+import { type PaperLimits, paperDevice } from './paper';
 import { PipelineCache } from './pipeline';
 
 export { GpuError, type GpuErrorCode } from './error';
@@ -122,6 +123,14 @@ export class Gpu {
         { cause },
       );
     }
+  }
+
+  /**
+   * A device on paper: everything can be recorded on it and its ledger counts, but nothing is allocated and nothing runs.
+   * The memory planner reads what a real device of these limits would need.
+   */
+  static onPaper(limits: PaperLimits, features: GpuFeatures = PLAIN_FEATURES): Gpu {
+    return new Gpu(paperDevice(limits), features, { vendor: '', architecture: '', description: 'paper' });
   }
 
   /** The loss, once it has happened. */
@@ -256,6 +265,15 @@ export class Gpu {
     this.device.destroy();
   }
 }
+
+const PLAIN_FEATURES: GpuFeatures = {
+  f16: false,
+  subgroupMinSize: 0,
+  subgroupMaxSize: 0,
+  packedDot: false,
+  timestamps: false,
+  fallback: false,
+};
 
 /** How long after a failure the event of a device loss that caused it may come. */
 const LOSS_GRACE_MS = 100;

@@ -102,7 +102,7 @@ export class Recorder {
     const { gpu } = this;
     const pipelines = await gpu.orLost(Promise.all(this.dispatches.map((d) => gpu.pipelines.get(d))));
     const ranges = this.placeTransients(arena);
-    const params = new ParamPool(gpu, this.dispatches.length);
+    const params = new ParamPool(gpu, this.dispatches, pipelines);
     try {
       return this.bind(pipelines, ranges, params);
     } catch (error) {
@@ -125,7 +125,7 @@ export class Recorder {
       const bound: Record<string, Tensor | BufferRange> = { ...dispatch.reads, ...dispatch.writes };
       assertNoAliasing(dispatch, shape.bindings, rangeOf);
       const entries = shape.bindings.map(({ name, binding, kind }): GPUBindGroupEntry => {
-        if (kind === 'uniform') return { binding, resource: params.bind(dispatch, shape.params) };
+        if (kind === 'uniform') return { binding, resource: params.of(dispatch) };
         const tensor = bound[name];
         if (!tensor)
           throw new Error(`${dispatch.label}: ${dispatch.shader}.wgsl binds "${name}", the dispatch does not give it`);
@@ -154,7 +154,6 @@ export class Recorder {
         }),
       };
     });
-    params.upload();
     return {
       label: this.label,
       steps,
@@ -234,51 +233,55 @@ function assertNoAliasing(
   }
 }
 
-/** All of a plan's `Params` structs in one uniform buffer, equal ones shared. */
+/** All of a plan's `Params` structs in one uniform buffer, equal ones shared: a model's blocks differ in few. */
 class ParamPool {
   private static readonly SLOT = 256;
-  private readonly slots = new Map<string, { index: number; data: ArrayBuffer }>();
+  private readonly slots = new Map<Dispatch, number>();
   private readonly buffer: GPUBuffer;
 
   constructor(
     private readonly gpu: Gpu,
-    capacity: number,
+    dispatches: readonly Dispatch[],
+    pipelines: readonly Pipeline[],
   ) {
-    this.buffer = gpu.createBuffer(
-      'params',
-      Math.max(1, capacity) * ParamPool.SLOT,
-      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    );
-  }
-
-  bind(dispatch: Dispatch, fields: readonly { name: string; type: string }[]): GPUBufferBinding {
-    const data = new ArrayBuffer(ParamPool.SLOT);
-    const view = new DataView(data);
-    fields.forEach(({ name, type }, i) => {
-      const value = dispatch.params?.[name];
-      if (value === undefined) throw new Error(`${dispatch.label}: ${dispatch.shader}.wgsl wants parameter "${name}"`);
-      if (type !== 'f32' && !(Number.isInteger(value) && (type === 'i32' || value >= 0)))
-        throw new Error(`${dispatch.label}: parameter "${name}" is ${value}, the shader wants ${type}`);
-      if (type === 'f32') view.setFloat32(i * 4, value, true);
-      else if (type === 'u32') view.setUint32(i * 4, value, true);
-      else view.setInt32(i * 4, value, true);
+    const distinct = new Map<string, { index: number; data: Uint8Array }>();
+    dispatches.forEach((dispatch, i) => {
+      const data = paramBytes(dispatch, pipelines[i].interface.params, ParamPool.SLOT);
+      const key = new Uint32Array(data.buffer).join();
+      const slot = distinct.get(key) ?? { index: distinct.size, data };
+      distinct.set(key, slot);
+      this.slots.set(dispatch, slot.index);
     });
-    const key = new Uint32Array(data).join();
-    let slot = this.slots.get(key);
-    if (!slot) {
-      slot = { index: this.slots.size, data };
-      this.slots.set(key, slot);
-    }
-    return { buffer: this.buffer, offset: slot.index * ParamPool.SLOT, size: ParamPool.SLOT };
+    const all = new Uint8Array(Math.max(1, distinct.size) * ParamPool.SLOT);
+    for (const { index, data } of distinct.values()) all.set(data, index * ParamPool.SLOT);
+    this.buffer = gpu.createBuffer('params', all.length, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    gpu.device.queue.writeBuffer(this.buffer, 0, all);
   }
 
-  upload(): void {
-    const all = new Uint8Array(this.slots.size * ParamPool.SLOT);
-    for (const { index, data } of this.slots.values()) all.set(new Uint8Array(data), index * ParamPool.SLOT);
-    this.gpu.device.queue.writeBuffer(this.buffer, 0, all);
+  of(dispatch: Dispatch): GPUBufferBinding {
+    return { buffer: this.buffer, offset: this.slots.get(dispatch)! * ParamPool.SLOT, size: ParamPool.SLOT };
   }
 
   destroy(): void {
     this.gpu.destroyBuffer(this.buffer);
   }
+}
+
+function paramBytes(
+  dispatch: Dispatch,
+  fields: readonly { name: string; type: string }[],
+  size: number,
+): Uint8Array<ArrayBuffer> {
+  const data = new Uint8Array(size);
+  const view = new DataView(data.buffer);
+  fields.forEach(({ name, type }, i) => {
+    const value = dispatch.params?.[name];
+    if (value === undefined) throw new Error(`${dispatch.label}: ${dispatch.shader}.wgsl wants parameter "${name}"`);
+    if (type !== 'f32' && !(Number.isInteger(value) && (type === 'i32' || value >= 0)))
+      throw new Error(`${dispatch.label}: parameter "${name}" is ${value}, the shader wants ${type}`);
+    if (type === 'f32') view.setFloat32(i * 4, value, true);
+    else if (type === 'u32') view.setUint32(i * 4, value, true);
+    else view.setInt32(i * 4, value, true);
+  });
+  return data;
 }

@@ -46,7 +46,7 @@ export async function uploadWeight(
   spec: WeightSpec,
   pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): Promise<Weight> {
-  const weight = allocate(gpu, spec);
+  const weight = allocateWeight(gpu, spec);
   const writer = LAYOUTS[spec.format].repack ? new BlockWriter(gpu, weight) : new NumberWriter(gpu, weight);
   try {
     let inFlight = 0;
@@ -78,7 +78,7 @@ export function weightFromArray(
   cols: number,
   purpose?: Purpose,
 ): Weight {
-  const weight = allocate(gpu, { label, format: 'F32', rows, cols, purpose });
+  const weight = allocateWeight(gpu, { label, format: 'F32', rows, cols, purpose });
   const writer = new NumberWriter(gpu, weight);
   writer.push(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   writer.finish();
@@ -102,8 +102,8 @@ export function partsOfRows(
   });
 }
 
-/** Zeroed buffers for a weight: as few parts of whole rows as fit the device. */
-function allocate(gpu: Gpu, { label, format, rows, cols, purpose = 'weights' }: WeightSpec): Weight {
+/** A weight of zeros: as few parts of whole rows as fit the device. */
+export function allocateWeight(gpu: Gpu, { label, format, rows, cols, purpose = 'weights' }: WeightSpec): Weight {
   const { sourceCols } = LAYOUTS[format];
   if (cols % sourceCols !== 0)
     throw new Error(`${label}: ${cols} columns are not whole ${format} blocks of ${sourceCols}`);

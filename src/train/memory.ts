@@ -14,7 +14,7 @@ export interface MemoryEstimate {
  * What a training run will need. The run itself is set up on paper: its trainer makes its buffers, its largest steps are
  * recorded and placed, and the ledger is read. Nothing is allocated; a 7B takes about a second.
  *
- * @param gpu on paper ({@link Gpu.onPaper}), with `lavin` on it and nothing else
+ * @param gpu on paper ({@link Gpu.onPaper}), with what will be there beside the run: `lavin`, and what computes its features
  * @throws what {@link Trainer.create} throws: RangeError for a recipe or data that make no sense, GpuError for a tensor
  *   that the device cannot hold
  */
@@ -26,6 +26,7 @@ export async function trainingMemory(
 ): Promise<MemoryEstimate> {
   const picture = () => Promise.reject(new Error('a run on paper sees no pictures'));
   const { validation } = options;
+  const before = gpu.ledger.byPurpose().params ?? 0;
   const trainer = await Trainer.create(
     gpu,
     lavin,
@@ -36,7 +37,7 @@ export async function trainingMemory(
   const shapes = trainer.shapes();
   const recorded = foremost(shapes.training).length + foremost(shapes.validation).length;
   const later = shapes.training.length + shapes.validation.length - recorded;
-  const params = ((gpu.ledger.byPurpose().params ?? 0) / recorded) * later;
+  const params = (((gpu.ledger.byPurpose().params ?? 0) - before) / recorded) * later;
   // Saving the run reads its parts back one at a time.
   const staging = lavin.adapters!.words * 4;
   const { params: known = 0, staging: reports = 0, ...rest } = gpu.ledger.byPurpose();

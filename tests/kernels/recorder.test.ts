@@ -274,7 +274,7 @@ describe('plans', () => {
     await new Replayer(own, { checkFinite: true }).run(plan);
     await timePlan(own, plan, 1);
     await own.read(plan.rangeOf(last));
-    expect(own.ledger.byPurpose()).toMatchObject({ state: 800, params: 256 * 5 });
+    expect(own.ledger.byPurpose()).toMatchObject({ state: 800, params: 256 });
     plan.destroy();
     arena.destroy();
     for (const { range } of [start, x, x]) own.destroyBuffer(range!.buffer);
