@@ -28,6 +28,8 @@ struct Params {
   hide_slot0: u32,
   // 1 / sqrt(HEAD_DIM)
   scale: f32,
+  // QUADS again, as data.
+  quads: u32,
 }
 
 #if VEC4

@@ -18,6 +18,13 @@
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lane: u32) {
+#if BROADCAST
+  // Unknown to the compiler, which would take 25 s to unroll these loops for a CPU and gain nothing.
+  let bound = p.quads;
+#else
+  // Known, so that arrays stay in registers.
+  const bound = QUADS;
+#endif
   let kv_head = wid.y;
   let group = p.heads / p.kv_heads;
   let block = p.first + wid.x * WG;
@@ -32,7 +39,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lane
   var v_row: array<vec4f, QUADS>;
   var dk_row: array<vec4f, QUADS>;
   var dv_row: array<vec4f, QUADS>;
-  for (var c = 0u; c < QUADS; c++) {
+  for (var c = 0u; c < bound; c++) {
     k_row[c] = load_k(key, kv_head, c);
     v_row[c] = load_v(key, kv_head, c);
     dk_row[c] = vec4f();
@@ -44,7 +51,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lane
     for (var t = begin; t < p.length; t += ROWS) {
       var s = array<f32, ROWS>();
       var d = array<f32, ROWS>();
-      for (var c = 0u; c < QUADS; c++) {
+      for (var c = 0u; c < bound; c++) {
 #if BROADCAST
         let mine = first_row + min(t + lane, p.length - 1u);
         let queries = spread4(load_q(mine, head, c));
@@ -69,7 +76,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lane
         s[i] = share;
         d[i] = share * (d[i] - delta[at]);
       }
-      for (var c = 0u; c < QUADS; c++) {
+      for (var c = 0u; c < bound; c++) {
         var dk_sum = dk_row[c];
         var dv_sum = dv_row[c];
 #if BROADCAST
@@ -95,7 +102,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lane
   if (j >= p.keys) {
     return;
   }
-  for (var c = 0u; c < QUADS; c++) {
+  for (var c = 0u; c < bound; c++) {
     let at_k = k_index(key, kv_head, c);
     let at_v = v_index(key, kv_head, c);
     let k_value = dk_row[c] * p.scale;

@@ -24,6 +24,13 @@ fn load_y(row: u32, head: u32, quad: u32) -> vec4f {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lane: u32) {
+#if BROADCAST
+  // Unknown to the compiler, which would take 25 s to unroll these loops for a CPU and gain nothing.
+  let bound = p.quads;
+#else
+  // Known, so that arrays stay in registers.
+  const bound = QUADS;
+#endif
   let head = wid.y;
   let kv_head = head / (p.heads / p.kv_heads);
   let block = p.first + wid.x * WG;
@@ -38,7 +45,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lane
   var dy_row: array<vec4f, QUADS>;
   var dq_row: array<vec4f, QUADS>;
   var along = 0.0;
-  for (var c = 0u; c < QUADS; c++) {
+  for (var c = 0u; c < bound; c++) {
     q_row[c] = load_q(row, head, c);
     dy_row[c] = load_dy(row, head, c);
     dq_row[c] = vec4f();
@@ -49,7 +56,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lane
   for (var key = 0u; key < end; key += KEYS) {
     var s = array<f32, KEYS>();
     var d = array<f32, KEYS>();
-    for (var c = 0u; c < QUADS; c++) {
+    for (var c = 0u; c < bound; c++) {
 #if BROADCAST
       let mine = first_key + min(key + lane, p.keys - 1u);
       let keys = spread4(load_k(mine, kv_head, c));
@@ -70,7 +77,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lane
       let seen = key + j < p.keys && sees(t, key + j);
       s[j] = select(0.0, exp2(s[j] * scale - peak) * (d[j] - along), seen);
     }
-    for (var c = 0u; c < QUADS; c++) {
+    for (var c = 0u; c < bound; c++) {
       var sum = dq_row[c];
 #if BROADCAST
       let keys = spread4(load_k(first_key + min(key + lane, p.keys - 1u), kv_head, c));
@@ -89,7 +96,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lane
     return;
   }
   delta[row * p.heads + head] = along;
-  for (var c = 0u; c < QUADS; c++) {
+  for (var c = 0u; c < bound; c++) {
     let i = row * p.q_stride + p.q_column + head * HEAD_DIM + 4u * c;
     let value = dq_row[c] * p.scale;
 #if VEC4

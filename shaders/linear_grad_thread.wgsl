@@ -2,10 +2,11 @@
 // no barrier: made for adapters that run threads as CPU vectors (linear_grad_io.wgsl).
 //
 // A row of w gives a thread 8 weights, unpacked once, for 8 * COLUMNS products in registers; neighbours read neighbouring
-// quarters. All threads want the same dy: with BROADCAST each lane loads one of LANES consecutive n and hands it round, one
-// load instead of a loop over the lanes. Traffic: weights M / COLUMNS times, dy once per workgroup of columns.
+// quarters. All threads want the same dy: with BROADCAST each lane loads one of STEP consecutive n and hands it round, one
+// load instead of a loop over the lanes. STEP is 4: eight take twice as long to compile and run no faster. Traffic: weights M / COLUMNS times, dy once per workgroup of columns.
 //
-// Grid: x workgroups of WG threads over 4 * blocks, y steps of COLUMNS rows. Definitions: also WG, COLUMNS, BROADCAST, LANES.
+// Grid: x workgroups of WG threads over 4 * blocks, y steps of COLUMNS rows. Definitions: also WG, COLUMNS, BROADCAST, STEP (at most
+// the subgroup's size).
 
 #if BROADCAST
 #enable subgroups
@@ -33,13 +34,13 @@ fn main(
     from_dy[c] = min(m0 + c, p.m - 1u) * p.dy_stride + p.dy_column;
 #endfor
 #if BROADCAST
-  for (var n0 = 0u; n0 < p.rows; n0 += LANES) {
-    let n_mine = n0 + (lane & (LANES - 1u));
+  for (var n0 = 0u; n0 < p.rows; n0 += STEP) {
+    let n_mine = n0 + (lane & (STEP - 1u));
     var mine: array<f32, COLUMNS>;
 #for c COLUMNS
       mine[c] = select(0.0, dy[from_dy[c] + min(n_mine, p.rows - 1u)], n_mine < p.rows);
 #endfor
-#for i LANES
+#for i STEP
       let w = eight_weights(min(n0 + i, p.rows - 1u), b, j);
 #for c COLUMNS
         let d = subgroupBroadcast(mine[c], i);

@@ -71,6 +71,7 @@ export function attentionGrad(rec: Recorder, options: AttentionGradOptions): voi
     causal: mask.causal ? 1 : 0,
     hide_slot0: mask.hideSlot0 ? 1 : 0,
     scale: 1 / Math.sqrt(headDim),
+    quads: Math.ceil(headDim / 4),
   };
   const operands = { q: q.tensor, ...(packed ? {} : { k: k.tensor, v: v.tensor }), dy, logsumexp };
   const seen = mask.causal ? keys / 2 : keys;

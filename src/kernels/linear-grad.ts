@@ -102,7 +102,7 @@ function chooseKernel({ choices, gpu }: Recorder, odd: boolean): Kernel {
     rowsPerGroup: COLUMNS,
     threads: THREADS,
     perBlock: 4,
-    definitions: { WG: THREADS, COLUMNS, BROADCAST: broadcast, ...(broadcast ? { LANES: lanes } : {}) },
+    definitions: { WG: THREADS, COLUMNS, BROADCAST: broadcast, ...(broadcast ? { STEP: 4 } : {}) },
   };
 }
 
