@@ -6,6 +6,8 @@ export interface Advice {
   readonly steps: readonly string[];
   /** Whether loading the same model again can help. */
   readonly retry: boolean;
+  /** Whether another model is a way out. */
+  readonly otherModel?: boolean;
 }
 
 export function adviceFor(failure: EngineFailure, userAgent: string, secure: boolean): Advice {
@@ -41,11 +43,13 @@ const ADVICE: Readonly<Record<Exclude<FailureCode, 'no-webgpu'>, Advice>> = {
     title: 'The model does not fit into the GPU’s memory',
     steps: ['Close other pages and programs that use the GPU, then try again.', 'Or choose a smaller model.'],
     retry: true,
+    otherModel: true,
   },
   limit: {
     title: 'This GPU is too small for the model',
     steps: ['Choose a smaller model, or one with smaller weights.'],
     retry: false,
+    otherModel: true,
   },
   validation: {
     title: 'The GPU rejected a computation',
@@ -61,16 +65,19 @@ const ADVICE: Readonly<Record<Exclude<FailureCode, 'no-webgpu'>, Advice>> = {
     title: 'The file could not be read',
     steps: ['Check that it is still where it was and that it may be read, then choose it again.'],
     retry: true,
+    otherModel: true,
   },
   format: {
     title: 'The model file is damaged or of another kind',
     steps: ['Download it again, or choose another one.'],
     retry: false,
+    otherModel: true,
   },
   unsupported: {
     title: 'This kind of model is not supported',
     steps: ['Choose a LLaMA-family GGUF file, or a model from the list.'],
     retry: false,
+    otherModel: true,
   },
   'context-full': {
     title: 'The chat no longer fits into the model’s context',

@@ -113,11 +113,11 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
     void tools.list();
     tools.channel.onmessage = async ({ data }) => {
       void tools.list();
-      const { id, access } = latest.current.chat;
-      if (data !== id || access !== 'elsewhere') return;
-      const conversation = await readConversation(id).catch(() => undefined);
-      const { chat } = latest.current;
-      if (!conversation || chat.id !== id || chat.access !== 'elsewhere') return;
+      const reads = () => standing.current?.id === data && standing.current?.access === 'elsewhere';
+      if (!reads()) return;
+      const conversation = await readConversation(data).catch(() => undefined);
+      // This tab may have become the writer meanwhile.
+      if (!conversation || !reads()) return;
       saved.current = conversation;
       dispatch({ type: 'conversation-opened', conversation, access: 'elsewhere' });
     };
@@ -169,7 +169,7 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
         if (reading.current === id) return;
         // What the other tab wrote last.
         const conversation = waited ? await readConversation(id).catch(() => undefined) : undefined;
-        if (over) return;
+        if (over || standing.current?.access !== 'here') return;
         if (conversation) {
           saved.current = conversation;
           dispatch({ type: 'conversation-opened', conversation, access: 'here' });

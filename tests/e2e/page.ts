@@ -37,9 +37,10 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     async ({}, use) => use(await bundleFakeWorker()),
     { scope: 'worker' },
   ],
-  openPage: async ({ page, fakeWorker }, use) => {
+  openPage: async ({ page, context, fakeWorker }, use) => {
     await use(async (options = {}) => {
-      await page.route(/gpu\.worker[^/]*$/, (route) =>
+      // For every tab of it.
+      await context.route(/gpu\.worker[^/]*$/, (route) =>
         route.fulfill({
           contentType: 'text/javascript',
           headers: {
@@ -49,7 +50,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
           body: `globalThis.fakeOptions = ${JSON.stringify(options)};\n${fakeWorker}`,
         }),
       );
-      await page.route(/models\/index\.json$/, (route) =>
+      await context.route(/models\/index\.json$/, (route) =>
         route.fulfill({
           json: [
             { name: 'starter', title: 'Scripted starter', summary: 'For tests.', bytes: 9_360_000 },

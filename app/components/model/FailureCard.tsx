@@ -20,11 +20,18 @@ export function FailureCard({ failure, retryLabel, onRetry }: FailureCardProps) 
         ))}
       </ul>
       <p className="failure-words">{failure.message}</p>
-      {advice.retry && onRetry && (
-        <button type="button" className="outlined" onClick={onRetry}>
-          {retryLabel ?? 'Try again'}
-        </button>
-      )}
+      <p className="choices">
+        {advice.retry && onRetry && (
+          <button type="button" className="outlined" onClick={onRetry}>
+            {retryLabel ?? 'Try again'}
+          </button>
+        )}
+        {advice.otherModel && (
+          <a className="outlined" href="#/models">
+            See the models
+          </a>
+        )}
+      </p>
     </div>
   );
 }

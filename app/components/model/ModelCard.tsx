@@ -48,6 +48,12 @@ export function ModelCard({ state }: { readonly state: State }) {
         ))}
         {device && (
           <div>
+            <dt>16-bit floats</dt>
+            <dd>{device.f16 ? 'yes' : 'no: computed in 32 bits, slower'}</dd>
+          </div>
+        )}
+        {device && (
+          <div>
             <dt>GPU</dt>
             <dd>
               {device.description || [device.vendor, device.architecture].filter(Boolean).join(' ') || 'not named'}
