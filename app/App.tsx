@@ -14,6 +14,7 @@ import { useKeptModel } from './hooks/useKeptModel';
 import { useLibrary } from './hooks/useLibrary';
 import { usePlace } from './hooks/usePlace';
 import { useShelf } from './hooks/useShelf';
+import { useWornAdapters } from './hooks/useWornAdapters';
 import { reducer } from './state/reducer';
 import { initialState } from './state/state';
 
@@ -22,6 +23,7 @@ export function App() {
   const engine = useEngine(dispatch);
   const chat = useChat(state, dispatch, engine);
   useKeptModel(state.engine);
+  useWornAdapters(state, dispatch, engine);
   const library = useLibrary();
   const place = usePlace();
   const shelf = useShelf(state, dispatch, chat, place);
@@ -46,7 +48,7 @@ export function App() {
         </aside>
       </main>
       {place === 'router' && <RouterPlace state={state} engine={engine} />}
-      {place === 'models' && <ModelsPlace state={state} engine={engine} library={library} />}
+      {place === 'models' && <ModelsPlace state={state} engine={engine} library={library} chat={chat} />}
     </>
   );
 }

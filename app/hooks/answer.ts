@@ -4,7 +4,7 @@ import { toEngineError } from '../../src/workers/client';
 import { defaultOf, randomSeed, SETTINGS } from '../conversations/sampling';
 import { perFrame } from '../perFrame';
 import type { Action } from '../state/reducer';
-import { chatRequest } from '../state/selectors';
+import { answererTitle, chatRequest } from '../state/selectors';
 import type { State } from '../state/state';
 import type { EngineVerbs } from './useEngine';
 
@@ -30,7 +30,7 @@ export async function answer(state: State, dispatch: ActionDispatch<[Action]>, e
     sampling: { ...samplingLeft(state, after ? (begun?.ids?.length ?? 0) : 0), seed },
   });
   const client = engine.client();
-  dispatch({ type: 'answer-started', answerId, modelTitle: model.manifest.title, seed, at: Date.now() });
+  dispatch({ type: 'answer-started', answerId, modelTitle: answererTitle(state), seed, at: Date.now() });
 
   const tokens = perFrame<TokenEvent>((events) => {
     const { tokens, tokensPerSecond } = events.at(-1)!;

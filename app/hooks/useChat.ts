@@ -1,7 +1,7 @@
 import { type ActionDispatch, useCallback, useEffect, useMemo, useRef } from 'react';
 import { fetchPicture, readPicture } from '../pictures';
 import type { Action } from '../state/reducer';
-import { conversationOf, unsentText } from '../state/selectors';
+import { adaptersSettled, conversationOf, unsentText } from '../state/selectors';
 import type { ChatSettings, Picture, State } from '../state/state';
 import { answer } from './answer';
 import { saveDraft } from './draft';
@@ -45,7 +45,7 @@ export function useChat(state: State, dispatch: ActionDispatch<[Action]>, engine
   useEffect(() => saveDraft(unsent), [unsent]);
 
   const waiting = state.chat.turn.phase === 'waiting';
-  const ready = state.engine.phase === 'ready';
+  const ready = adaptersSettled(state);
   useEffect(() => {
     if (waiting && ready) void answer(latest.current, dispatch, engine);
   }, [waiting, ready, dispatch, engine]);

@@ -1,4 +1,5 @@
 import { useEffect, useEffectEvent, useState } from 'react';
+import { isAdapterFile, offerAdapters } from '../adapters/arrivals';
 import { firstPicture } from '../pictures';
 
 interface FileArrivals {
@@ -14,6 +15,7 @@ export function useFileArrivals({ onPicture, onModel }: FileArrivals): boolean {
     const model = files.find((file) => file.name.toLowerCase().endsWith('.gguf'));
     if (picture) onPicture(picture);
     else if (model) onModel(model);
+    else if (files[0] && isAdapterFile(files[0])) offerAdapters(files[0]);
     // Handed on even so: reading it fails with words that say which kinds are understood.
     else if (files[0]) onPicture(files[0]);
   });

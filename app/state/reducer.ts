@@ -1,7 +1,15 @@
-import type { DeviceReport, EngineFailure, LoadedModel, LoadProgress, PatchRouting } from '../../src/workers/api';
+import type {
+  DeviceReport,
+  EngineFailure,
+  LoadedModel,
+  LoadProgress,
+  PatchRouting,
+  RoutingTable,
+} from '../../src/workers/api';
 import { type ChatAction, chatReducer } from './chat';
 import { contextPicture } from './selectors';
 import {
+  type AdaptersInUse,
   type Catalogue,
   type Conversation,
   type ConversationSummary,
@@ -41,6 +49,14 @@ export type Action =
   | { readonly type: 'load-done'; readonly choice: ModelChoice; readonly model: LoadedModel }
   | { readonly type: 'load-cancelled'; readonly choice: ModelChoice }
   | { readonly type: 'load-failed'; readonly choice: ModelChoice; readonly failure: EngineFailure }
+  | {
+      readonly type: 'adapters-used';
+      readonly choice: ModelChoice;
+      /** None: the model's own. */
+      readonly adapters: AdaptersInUse | undefined;
+      /** Undefined where it is as it was. */
+      readonly routing: RoutingTable | undefined;
+    }
   /** The model is gone: lost GPU, crashed worker. */
   | { readonly type: 'engine-failed'; readonly failure: EngineFailure }
   | {
@@ -64,6 +80,13 @@ export function reducer(state: State, action: Action): State {
     case 'load-done': {
       const { choice, model } = action;
       return isLoading(state, choice) ? { ...state, engine: { phase: 'ready', choice, model } } : state;
+    }
+    case 'adapters-used': {
+      const { engine } = state;
+      if (engine.phase !== 'ready' || engine.choice !== action.choice) return state;
+      const { adapters: _, ...plain } = engine;
+      const model = { ...engine.model, routing: action.routing ?? engine.model.routing };
+      return { ...state, engine: { ...plain, model, ...(action.adapters && { adapters: action.adapters }) } };
     }
     case 'load-cancelled': {
       const { choice } = action;

@@ -52,6 +52,18 @@ export function loadedModel(state: State): LoadedModel | undefined {
   return state.engine.phase === 'ready' ? state.engine.model : undefined;
 }
 
+/** Whether the engine has the adapters that the open chat chose, or has been found not to take them. */
+export function adaptersSettled({ engine, chat }: State): boolean {
+  return engine.phase === 'ready' && engine.adapters?.wanted === chat.settings.adapterSet?.id;
+}
+
+/** Who answers, for an answer to say: the model, and the adapters in the place of its own. */
+export function answererTitle({ engine }: State): string {
+  if (engine.phase !== 'ready') return '';
+  const { model, adapters } = engine;
+  return adapters && 'name' in adapters ? `${model.manifest.title} · ${adapters.name}` : model.manifest.title;
+}
+
 /** The routers' row that the next prompt will use. */
 export function nextModality(state: State): Modality {
   const picture = state.chat.attached ?? contextPicture(state.chat.messages);

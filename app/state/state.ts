@@ -39,8 +39,17 @@ export type EngineState =
       /** Where the speed was last measured; `at` in milliseconds of `performance.now()`. */
       readonly mark?: { readonly bytes: number; readonly at: number };
     }
-  | { readonly phase: 'ready'; readonly choice: ModelChoice; readonly model: LoadedModel }
+  | {
+      readonly phase: 'ready';
+      readonly choice: ModelChoice;
+      readonly model: LoadedModel;
+      /** In the place of the model's own. */
+      readonly adapters?: AdaptersInUse;
+    }
   | { readonly phase: 'failed'; readonly choice?: ModelChoice; readonly failure: EngineFailure };
+
+/** What came of a chat's choice of adapters: the set's name, or why it is not in use. */
+export type AdaptersInUse = { readonly wanted: string } & ({ readonly name: string } | { readonly trouble: string });
 
 export interface Picture {
   readonly id: string;
@@ -122,6 +131,8 @@ export interface ChatSettings {
   readonly system: string;
   /** Without a seed every answer is drawn with a new one. */
   readonly sampling: Sampling;
+  /** Of those on this device; without one the model's own adapters answer. */
+  readonly adapterSet?: { readonly id: string; readonly name: string };
 }
 
 export const DEFAULT_SETTINGS: ChatSettings = { system: '', sampling: {} };

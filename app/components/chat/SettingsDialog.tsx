@@ -51,7 +51,8 @@ export function SettingsDialog({ state, chat, onClose }: SettingsDialogProps) {
           disabled={untouched || access !== 'here'}
           onClick={() => {
             setRound(round + 1);
-            chat.setSettings(DEFAULT_SETTINGS);
+            // The adapters are chosen elsewhere.
+            set(DEFAULT_SETTINGS);
           }}
         >
           Reset all

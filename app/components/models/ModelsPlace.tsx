@@ -1,4 +1,5 @@
 import { useState } from 'react';
+import type { ChatVerbs } from '../../hooks/useChat';
 import type { EngineVerbs } from '../../hooks/useEngine';
 import type { LibraryHandle } from '../../hooks/useLibrary';
 import { assumption, type Device } from '../../library/fit';
@@ -8,6 +9,7 @@ import type { ModelChoice, State } from '../../state/state';
 import { FailureCard } from '../model/FailureCard';
 import { LoadStatus } from '../model/LoadStatus';
 import { ModelCard } from '../model/ModelCard';
+import { AdapterSets } from './AdapterSets';
 import { AddModel } from './AddModel';
 import { HubAddress } from './HubAddress';
 import { KnownCard } from './KnownCard';
@@ -21,10 +23,11 @@ interface ModelsPlaceProps {
   readonly state: State;
   readonly engine: EngineVerbs;
   readonly library: LibraryHandle;
+  readonly chat: ChatVerbs;
 }
 
 /** Models: what there is, what it takes, what of it is on this device. */
-export function ModelsPlace({ state, engine, library }: ModelsPlaceProps) {
+export function ModelsPlace({ state, engine, library, chat }: ModelsPlaceProps) {
   const [hub, setHub] = useState(loadHub);
   const device: Device = {
     maxBufferBytes: state.device?.maxBufferBytes,
@@ -77,6 +80,8 @@ export function ModelsPlace({ state, engine, library }: ModelsPlaceProps) {
         </ul>
         <ModelCard state={state} />
       </section>
+
+      <AdapterSets state={state} chat={chat} />
 
       <section aria-labelledby="known">
         <h3 id="known">To download</h3>
