@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { CONVERT_USAGE, convertCommand } from './convert';
+import { EVAL_USAGE, evalCommand } from './eval';
 import { GENERATE_USAGE, generateCommand } from './generate';
 import { formatInspection, inspect } from './inspect';
 import { PLAN_USAGE, planCommand } from './plan';
@@ -11,6 +12,8 @@ const USAGE = `lavin: the engine of lavin-webgpu on the command line
 ${GENERATE_USAGE}
 
 ${CONVERT_USAGE}
+
+${EVAL_USAGE}
 
 ${PLAN_USAGE}
 
@@ -29,6 +32,7 @@ async function inspectCommand(args: string[]): Promise<number> {
 
 const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
   convert: convertCommand,
+  eval: evalCommand,
   generate: generateCommand,
   inspect: inspectCommand,
   plan: planCommand,
