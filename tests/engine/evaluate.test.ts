@@ -136,7 +136,7 @@ describe('the starter', () => {
   );
 
   it(
-    'has no letter for ScienceQA: every question unparsed, in its classes, and none guessed',
+    "gives ScienceQA's letters, and counts those that it had no time to give as unparsed, never guessed",
     async () => {
       const problem = { choices: ['hot', 'cold'], answer: 1, hint: '', lecture: '', solution: 'so' };
       const path = folderOf({
@@ -147,10 +147,17 @@ describe('the starter', () => {
         }),
         'pid_splits.json': JSON.stringify({ train: ['3'], test: ['1', '2'] }),
       });
-      const { result } = await run(path, {}, 'test');
-      expect(result.score).toEqual({ questions: 2, right: 0, unparsed: 2, accuracy: 0 });
+      const { result, asked } = await run(path, {}, 'test');
+      // Nothing is written after the letter: the question is settled.
+      const letters = asked.map(({ completion }) => /^ ?The answer is ([AB])\.$/.exec(completion)?.[1]);
+      expect(asked.map(({ verdict }) => verdict)).toEqual(
+        letters.map((letter) => (letter === 'B' ? 'right' : 'wrong')),
+      );
+      expect(result.score).toMatchObject({ questions: 2, right: letters.filter((x) => x === 'B').length, unparsed: 0 });
       expect(Object.keys(result.classes)).toEqual(['NAT', 'SOC', 'TXT', 'NO', 'G1-6', 'G7-12', 'text']);
       expect(result.majority).toEqual({ answer: 'B', accuracy: 1 });
+      const short = await run(path, { maxTokens: 2 }, 'test');
+      expect(short.result.score).toEqual({ questions: 2, right: 0, unparsed: 2, accuracy: 0 });
     },
     RUN_TIMEOUT,
   );
