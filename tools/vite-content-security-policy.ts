@@ -11,7 +11,7 @@ const POLICY: Readonly<Record<string, string>> = {
   'style-src': "'self'",
   'worker-src': "'self'",
   'img-src': "'self' blob: data:",
-  'connect-src': "'self' https: http://localhost:* http://127.0.0.1:*",
+  'connect-src': "'self' data: https: http://localhost:* http://127.0.0.1:*",
   'media-src': "'self' blob:",
   'font-src': "'self'",
   'manifest-src': "'self'",
