@@ -57,11 +57,15 @@ export function adaptersSettled({ engine, chat }: State): boolean {
   return engine.phase === 'ready' && engine.adapters?.wanted === chat.settings.adapterSet?.id;
 }
 
-/** Who answers, for an answer to say: the model, and the adapters in the place of its own. */
-export function answererTitle({ engine }: State): string {
-  if (engine.phase !== 'ready') return '';
-  const { model, adapters } = engine;
-  return adapters && 'name' in adapters ? `${model.manifest.title} · ${adapters.name}` : model.manifest.title;
+/** The adapter set in the place of the model's own. */
+export function adaptersName({ engine }: State): string | undefined {
+  const adapters = engine.phase === 'ready' ? engine.adapters : undefined;
+  return adapters && 'name' in adapters ? adapters.name : undefined;
+}
+
+/** Who answers, for an answer to say. */
+export function answererTitle(state: State): string {
+  return [loadedModel(state)?.manifest.title, adaptersName(state)].filter(Boolean).join(' · ');
 }
 
 /** The routers' row that the next prompt will use. */

@@ -7,7 +7,7 @@ import type { AdapterShape } from '../../src/formats/adapter-shape';
 import { MemorySource } from '../../src/formats/bytes';
 import { writeTorchCheckpoint } from '../../src/formats/torch-writer';
 import { adapterFixture } from '../unit/formats/adapter-fixture';
-import { fakeBase } from './fake-engine';
+import { fakeBase, fakeRouting } from './fake-engine';
 import { ask, dropFile, expect, lastAnswer, test } from './page';
 
 const { base, adapterShape } = fakeBase(6, true);
@@ -66,21 +66,27 @@ test('a set is imported, chosen for one chat, and answers there alone, also afte
   await expect(colours).toContainText('Seven nights of drawings');
 
   await toChat(page);
-  const row = page.locator('.router-table [data-modality="text"]');
-  const own = await row.first().innerText();
+  /** Of the first layer: text only, with a picture. */
+  const weights = page.locator('.router-table tbody tr').first().locator('td.number.first');
+  const routed = (shift: number) => {
+    const { text, image } = fakeRouting(6, shift);
+    return [text[0]![0].toFixed(2), image[0]![0].toFixed(2)];
+  };
+  await expect(weights).toHaveText(routed(0));
   await toModels(page);
   await button(colours, 'Use in this chat Colours').click();
   await expect(colours).toContainText('In use in this chat');
   await expect(button(card(page, 'The model’s own'), 'Use in this chat the model’s own')).toBeVisible();
 
   await toChat(page);
-  await expect(row.first()).not.toHaveText(own);
+  await expect(weights).toHaveText(routed('Colours'.length));
   await ask(page, 'Hello');
   await expect(lastAnswer(page)).toContainText('without a picture, by Colours.');
   await expect(page.getByRole('article', { name: 'Scripted starter · Colours' })).toBeVisible();
   await expect(lastAnswer(page)).toContainText('tokens/s');
 
   await page.getByRole('button', { name: 'New chat' }).first().click();
+  await expect(weights).toHaveText(routed(0));
   await ask(page, 'And now');
   await expect(lastAnswer(page)).toContainText('without a picture.');
   await expect(lastAnswer(page)).toContainText('tokens/s');
@@ -90,11 +96,11 @@ test('a set is imported, chosen for one chat, and answers there alone, also afte
     .first()
     .click();
   await expect(lastAnswer(page)).toContainText('by Colours.');
-  await expect(row.first()).not.toHaveText(own);
+  await expect(weights).toHaveText(routed('Colours'.length));
 
   await page.waitForTimeout(1500);
   await page.reload();
-  await expect(page.getByText('Ready', { exact: true })).toBeVisible();
+  await expect(page.getByText('Ready · Colours', { exact: true })).toBeVisible();
   await ask(page, 'Again');
   await expect(lastAnswer(page)).toContainText('You said Again in turn 3, without a picture, by Colours.');
 });

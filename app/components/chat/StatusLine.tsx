@@ -3,7 +3,7 @@ import { formatRate } from '../../format';
 import type { EngineVerbs } from '../../hooks/useEngine';
 import type { ShelfVerbs } from '../../hooks/useShelf';
 import { CloseIcon, SettingsIcon } from '../../icons';
-import { contextUsed, loadedModel } from '../../state/selectors';
+import { adaptersName, contextUsed, loadedModel } from '../../state/selectors';
 import type { State } from '../../state/state';
 import { LoadStatus } from '../model/LoadStatus';
 import { Tool } from './MessageTools';
@@ -74,7 +74,8 @@ function Words({ state, engine, shelf }: Omit<StatusLineProps, 'onSettings'>) {
       </span>
     );
   }
-  return <span>Ready</span>;
+  const adapters = adaptersName(state);
+  return <span>{adapters ? `Ready · ${adapters}` : 'Ready'}</span>;
 }
 
 function idleWords({ catalogue }: State): string {

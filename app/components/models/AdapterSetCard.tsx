@@ -79,7 +79,7 @@ export function AdapterSetCard({ set, model, trouble, children, onRemoved, onRen
         </p>
       )}
       <div className="model-actions">
-        {model && misfits.length === 0 && children}
+        {model && misfits.length === 0 && <div className="adapter-use">{children}</div>}
         {!editing && (
           <button type="button" className="quiet" onClick={() => setEditing(true)}>
             Edit{hidden}
