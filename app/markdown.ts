@@ -64,7 +64,15 @@ export function parseBlocks(text: string, before?: Parsed): Parsed {
   // The lexer turns these into line feeds: its pieces are then not the text's.
   if (start > 0 && text.includes('\r')) return parseBlocks(text);
   if (hasLongLine(text, start)) return { text, blocks: undefined };
-  return { text, blocks: [...closed, ...marked.lexer(text.slice(start))] };
+  return { text, blocks: [...closed, ...marked.lexer(start > 0 ? ownString(text.slice(start)) : text)] };
+}
+
+/**
+ * A piece of a string is a window onto the whole one, which it keeps in memory; each block would keep the answer as it
+ * was when the block was read. Put together from its characters it stands by itself.
+ */
+function ownString(piece: string): string {
+  return piece.split('').join('');
 }
 
 function hasLongLine(text: string, from: number): boolean {
