@@ -4,7 +4,7 @@ import type { TensorLoader } from './tensor-loader';
 
 type LayerNames = Readonly<Record<keyof LlamaLayer, string>>;
 
-interface LlamaNames {
+export interface LlamaNames {
   readonly embedding: string;
   readonly norm: string;
   readonly output: string;
@@ -63,16 +63,20 @@ const NAMES: Readonly<Record<'gguf' | 'meta' | 'hf', LlamaNames>> = {
   },
 };
 
+/** The convention that a file's names follow. @throws Error for a file that holds no LLaMA */
+export function llamaNames(has: (name: string) => boolean): LlamaNames {
+  const names = Object.values(NAMES).find((n) => has(n.embedding));
+  if (names) return names;
+  const known = Object.values(NAMES).map((n) => n.embedding);
+  throw new Error(`this file holds no LLaMA: none of ${known.join(', ')} is in it`);
+}
+
 /**
  * Loads a LLaMA's tensors under whichever naming the file uses and checks every shape against `config`.
  * @throws Error naming the missing or misshapen tensor
  */
 export async function loadLlama(loader: TensorLoader, config: LlamaConfig, rope: RopeTable): Promise<Llama> {
-  const names = Object.values(NAMES).find((n) => loader.has(n.embedding));
-  if (!names) {
-    const known = Object.values(NAMES).map((n) => n.embedding);
-    throw new Error(`this file holds no LLaMA: none of ${known.join(', ')} is in it`);
-  }
+  const names = llamaNames((name) => loader.has(name));
   const matrix = async (name: string, rows: number, cols: number) => {
     expectShape(loader, name, [rows, cols]);
     return loader.weight(name);
