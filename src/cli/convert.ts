@@ -3,7 +3,7 @@ import { access, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { type BaseFiles, baseIdentity } from '../engine/base-identity';
-import { llamaFromGguf, llamaFromHuggingFace } from '../engine/llama-config';
+import { type LlamaDescription, llamaFromGguf, llamaFromHuggingFace } from '../engine/llama-config';
 import { readJson } from '../engine/ports';
 import { checkpointRecipe, readAdapterTensors, writeAdapterCheckpoint } from '../formats/adapter-convert';
 import {
@@ -19,6 +19,7 @@ import {
 } from '../formats/adapter-file';
 import { GgufFile, openTensorFile, TorchCheckpoint } from '../formats/open';
 import type { TensorToWrite } from '../formats/safetensors';
+import { mergedFile } from './convert-merged';
 import { FileSource } from './file-source';
 import { UsageError } from './usage';
 
@@ -26,6 +27,8 @@ export const CONVERT_USAGE = `lavin convert IN OUT            adapters, .pth to 
   [--base MANIFEST.json|FILE.gguf]  the model they belong to: checked against them and recorded in OUT
   [--temperature T] [--scale S]     where neither IN nor the manifest tells them (LaVIN: 10 for 7B, 5 for 13B; 1)
   [--name TEXT] [--licence TEXT] [--notes TEXT]
+  [--merged text|image]             with --base: the language adapters as a low-rank update of its matrices and a bias,
+                                    for prompts without or with a picture, by PEFT's names
   [--force]                         write over OUT`;
 
 const OPTIONS = {
@@ -35,6 +38,7 @@ const OPTIONS = {
   name: { type: 'string' },
   licence: { type: 'string' },
   notes: { type: 'string' },
+  merged: { type: 'string' },
   force: { type: 'boolean' },
 } as const satisfies ParseArgsConfig['options'];
 
@@ -50,6 +54,11 @@ export async function convertCommand(args: string[]): Promise<number> {
   if (ending !== '.pth' && ending !== '.safetensors') {
     throw new UsageError(`OUT ends in .pth or .safetensors, unlike "${output}"`);
   }
+  const { merged } = values;
+  if (merged !== undefined && merged !== 'text' && merged !== 'image')
+    throw new UsageError(`--merged is one of text, image, not "${merged}"`);
+  if (merged && (!values.base || ending !== '.safetensors'))
+    throw new UsageError('--merged needs --base, whose matrices it multiplies, and an OUT that ends in .safetensors');
   const flags = { temperature: positive('temperature', values), scale: positive('scale', values) };
   const exists = await access(output).then(
     () => true,
@@ -60,7 +69,10 @@ export async function convertCommand(args: string[]): Promise<number> {
   const source = await FileSource.open(input);
   try {
     const adapters = await openAdapterFile(source);
-    const stated = values.base === undefined ? undefined : await openBase(values.base);
+    const stated =
+      values.base === undefined
+        ? undefined
+        : await withBase(values.base, async ({ identity, config }) => ({ identity, config }));
     if (stated) refuseMismatch(adapters, stated.identity, stated.config);
     const config = completeConfig(adapters, stated?.config, flags);
     const details = config && {
@@ -70,6 +82,14 @@ export async function convertCommand(args: string[]): Promise<number> {
       base: baseOf(adapters, stated?.identity),
       recipe: adapters.details?.recipe ?? checkpointRecipe(adapters),
     };
+    if (merged) {
+      const { bytes, summary } = await withBase(values.base!, ({ identity, llama }) =>
+        mergedFile(adapters, needed(details), { identity, ...llama }, merged),
+      );
+      await replaceFile(output, bytes);
+      process.stdout.write(`${output}: ${summary}; ${describeBase({ details })}\n`);
+      return 0;
+    }
     const tensors = await readTensors(adapters);
     await replaceFile(
       output,
@@ -152,7 +172,11 @@ async function readTensors(adapters: AdapterFile): Promise<Map<string, TensorToW
 }
 
 function asSafetensors(tensors: ReadonlyMap<string, TensorToWrite>, details: AdapterDetails | undefined): Uint8Array {
-  if (details) return writeAdapterFile(tensors, details);
+  return writeAdapterFile(tensors, needed(details));
+}
+
+function needed(details: AdapterDetails | undefined): AdapterDetails {
+  if (details) return details;
   throw new UsageError(
     "the file does not tell its adapters' router temperature and scale: give --temperature and --scale, " +
       'as they were in training (LaVIN: temperature 10 for 7B, 5 for 13B; scale 1)',
@@ -168,8 +192,14 @@ function asTorch(
   return writeAdapterCheckpoint(tensors, details, epoch);
 }
 
+interface Base {
+  readonly identity: BaseIdentity;
+  readonly config?: AdapterFileConfig;
+  readonly llama: BaseFiles['llama'] & { readonly description: LlamaDescription };
+}
+
 /** Opens the frozen models that a manifest names (not its adapters: they may be what is being made), or a GGUF. */
-async function openBase(path: string): Promise<{ identity: BaseIdentity; config?: AdapterFileConfig }> {
+async function withBase<T>(path: string, work: (base: Base) => Promise<T>): Promise<T> {
   const opened: FileSource[] = [];
   const open = async (at: string) => {
     const source = await FileSource.open(at);
@@ -189,7 +219,7 @@ async function openBase(path: string): Promise<{ identity: BaseIdentity; config?
         : llamaFromHuggingFace((await readJson(await beside('config.json'))) as Record<string, unknown>, 'config.json');
     const vision = json?.vision && (await openTensorFile(await beside(json.vision.file), beside));
     const identity = await baseIdentity({ llama: { file, description }, vision, manifest: { vision: json?.vision } });
-    return { identity, config: json?.adapters?.config };
+    return await work({ identity, config: json?.adapters?.config, llama: { file, description } });
   } finally {
     await Promise.all(opened.map((source) => source.close()));
   }

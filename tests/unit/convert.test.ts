@@ -129,6 +129,21 @@ describe('refused in words', () => {
       /"llama\.file" is missing/,
       () => [ADAPTERS, at('x.pth'), '--base', at('manifest.json')],
     ],
+    [
+      'the merged form without a base',
+      /--merged needs --base/,
+      () => [ADAPTERS, at('x.safetensors'), '--merged', 'text'],
+    ],
+    [
+      'the merged form as a checkpoint',
+      /OUT that ends in \.safetensors/,
+      () => [ADAPTERS, at('x.pth'), '--merged', 'image', '--base', MANIFEST],
+    ],
+    [
+      'a third modality',
+      /--merged is one of text, image, not "sound"/,
+      () => [ADAPTERS, at('x.safetensors'), '--merged', 'sound', '--base', MANIFEST],
+    ],
     ['a folder that is not there', /could not be written/, () => [GOLDEN, join(folder, 'no', 'x.pth')]],
     ['a file that is there', /--force writes over it/, () => [GOLDEN, at('there.pth')]],
   ];
