@@ -42,3 +42,55 @@ test('its examples are sent by one click', async ({ page }) => {
   await page.getByRole('button', { name: 'What shape is this?' }).click();
   expect(await answered(page)).toBe('It is a circle.');
 });
+
+/** Put before the worker's own script: once armed, the GPU is destroyed as soon as the next answer's first word is told. */
+const DESTROY_AT_FIRST_WORD = `{
+  let device;
+  let armed = false;
+  const request = GPUAdapter.prototype.requestDevice;
+  GPUAdapter.prototype.requestDevice = async function (...wanted) {
+    device = await request.apply(this, wanted);
+    return device;
+  };
+  const channel = new BroadcastChannel('test-device');
+  channel.onmessage = () => {
+    armed = true;
+    channel.postMessage('armed');
+  };
+  const post = MessagePort.prototype.postMessage;
+  MessagePort.prototype.postMessage = function (message, ...rest) {
+    post.call(this, message, ...rest);
+    if (!armed || !message.argumentList?.some(({ value }) => value?.type === 'token' && value.text)) return;
+    armed = false;
+    device.destroy();
+  };
+}`;
+
+test('a GPU that is taken away in mid-answer: the model comes back by itself and the answer is completed', async ({
+  page,
+}) => {
+  await page.route(/gpu\.worker[^/]*$/, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `${DESTROY_AT_FIRST_WORD}\n${await response.text()}` });
+  });
+  await openStarter(page);
+  await ask(page, 'What is the opposite of hot?');
+  const whole = await answered(page);
+  expect(whole).toBe('The opposite of hot is cold.');
+
+  await page.evaluate(() => {
+    const channel = new BroadcastChannel('test-device');
+    return new Promise((resolve) => {
+      channel.onmessage = resolve;
+      channel.postMessage('arm');
+    });
+  });
+  await page.getByRole('button', { name: 'Answer again' }).click();
+  await expect(lastAnswer(page)).toContainText('The GPU was taken away. The answer goes on by itself');
+  const words = (await lastAnswer(page).locator('.markdown').textContent()) ?? '';
+  expect(whole.startsWith(words.trim())).toBe(true);
+  expect(words.trim().length).toBeLessThan(whole.length);
+  await expect(lastAnswer(page)).toContainText('2 of 2', { timeout: 180_000 });
+  expect(await answered(page)).toBe(whole);
+  await expect(page.getByRole('alert')).toHaveCount(0);
+});
