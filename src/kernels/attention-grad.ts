@@ -48,7 +48,7 @@ export function attentionGrad(rec: Recorder, options: AttentionGradOptions): voi
     if (grad.cols !== view.stride || grad.rows !== view.tensor.rows)
       throw new Error(`${label}: ${grad.label} has another shape`);
   }
-  const { lanes, definitions } = variant(rec);
+  const { lanes, block, definitions } = variant(rec);
   const delta = rec.tensor(`${label} delta`, [batch * length, heads]);
   const shared = {
     HEAD_DIM: headDim,
@@ -87,7 +87,7 @@ export function attentionGrad(rec: Recorder, options: AttentionGradOptions): voi
     rec.dispatch({
       label: `${label} rows`,
       shader: 'attention_grad_rows',
-      definitions: { ...shared, KEYS: lanes },
+      definitions: { ...shared, KEYS: block },
       reads: { ...operands, y },
       writes: { dq, delta },
       params: { ...params, first },
@@ -99,7 +99,7 @@ export function attentionGrad(rec: Recorder, options: AttentionGradOptions): voi
     rec.dispatch({
       label: `${label} keys`,
       shader: 'attention_grad_keys',
-      definitions: { ...shared, ROWS: lanes },
+      definitions: { ...shared, ROWS: block },
       reads: { ...operands, delta },
       writes: packed ? { dk } : { dk, dv },
       params: { ...params, first },
@@ -109,11 +109,11 @@ export function attentionGrad(rec: Recorder, options: AttentionGradOptions): voi
   );
 }
 
-/** Threads of a workgroup, which are also the keys or rows of a block. */
-function variant(rec: Recorder): { lanes: number; definitions: Definitions } {
+/** Threads of a workgroup, and keys or rows of a block: as many where each thread loads one and hands it round. */
+function variant(rec: Recorder): { lanes: number; block: number; definitions: Definitions } {
   if (rec.choices.attention === 'broadcast' && canBroadcast(rec.gpu)) {
     const lanes = subgroupLanes(rec.gpu);
-    return { lanes, definitions: { BROADCAST: true, LANES: lanes } };
+    return { lanes, block: lanes, definitions: { BROADCAST: true, LANES: lanes } };
   }
-  return { lanes: 8, definitions: { BROADCAST: false } };
+  return { lanes: 8, block: 4, definitions: { BROADCAST: false } };
 }

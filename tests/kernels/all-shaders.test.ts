@@ -7,11 +7,15 @@ import { Recorder } from '../../src/gpu/plan';
 import { Replayer } from '../../src/gpu/replay';
 import { shaderFiles } from '../../src/gpu/shader';
 import { type DType, Tensor } from '../../src/gpu/tensor';
+import { adapterGrad, normGrad, routerGrad } from '../../src/kernels/adapter-grad';
 import { attention, cachedAttention, canBroadcast } from '../../src/kernels/attention';
 import { decodeAttention } from '../../src/kernels/attention-decode';
+import { attentionGrad } from '../../src/kernels/attention-grad';
 import { embedding } from '../../src/kernels/embedding';
 import { createKvCache, kvStore } from '../../src/kernels/kv-cache';
 import { gatedLinear, linear, linearMany } from '../../src/kernels/linear';
+import { linearInputGrad, linearWeightGrad } from '../../src/kernels/linear-grad';
+import { crossEntropy, lossTotal } from '../../src/kernels/loss';
 import {
   adapterLayout,
   adapterMerge,
@@ -20,7 +24,9 @@ import {
   normAdapter,
   router,
 } from '../../src/kernels/norm-adapter';
+import { adamW } from '../../src/kernels/optimiser';
 import { copyRows, pointwise, vitPatches, vitTokens } from '../../src/kernels/pointwise';
+import { gatherRows, imageTokensGrad, modalityGrad, pointwiseGrad, rowsGrad } from '../../src/kernels/pointwise-grad';
 import { createRopeTable, rope } from '../../src/kernels/rope';
 import { expertNorms, NORM_WORDS, reweigh, sumRows } from '../../src/kernels/router-study';
 import { sample } from '../../src/kernels/sampling';
@@ -233,6 +239,113 @@ const samplers: Family = (rec, make, gpu) => {
   sample(rec, { ...options, distribution: make('distribution', [100]) });
 };
 
+const transposedProducts: Family = async (rec, make, gpu) => {
+  for (const format of FORMATS) {
+    const block = LAYOUTS[format].sourceCols;
+    for (const k of block === 1 ? [64, 7] : [256]) {
+      const { weight } = await randomMatrix(gpu, format, 8, k, 4);
+      for (const accumulate of BOTH) {
+        const operands = { dy: make('dy', [20, 8]), dx: make('dx', [20, k]) };
+        linearInputGrad(rec, { label: format, ...operands, weight, accumulate });
+      }
+    }
+  }
+  for (const k of [64, 20]) {
+    const [x, dy, weight] = [make('x', [6, k]), make('dy', [6, 8]), make('w', [8, k])];
+    for (const accumulate of BOTH) linearInputGrad(rec, { label: 'trained', dy, weight, dx: x, accumulate });
+    linearWeightGrad(rec, { label: 'weight', dy, x, dw: weight });
+    linearWeightGrad(rec, { label: 'weight', dy, x, dw: weight, dbias: make('b', [8]) });
+  }
+};
+
+const attentionGrads: Family = (rec, make) => {
+  for (const headDim of [8, 9, 64, 80, 128]) {
+    const shape = { heads: 4, kvHeads: 2, headDim, batch: 1, length: 9, mask: { causal: true, hideSlot0: true } };
+    const [wide, narrow] = [4 * headDim, 2 * headDim];
+    const t = (cols: number) => make('t', [9, cols]);
+    const result = { y: t(wide), logsumexp: t(4), dy: t(wide) };
+    const apart = { q: t(wide), k: t(narrow), v: t(narrow), dq: t(wide), dk: t(narrow), dv: t(narrow) };
+    attentionGrad(rec, { label: 'apart', ...apart, ...result, ...shape });
+    const [tensor, grad] = [t(wide + 2 * narrow), t(wide + 2 * narrow)];
+    const [q, k, v] = [0, wide, wide + narrow].map((column) => ({ tensor, column }));
+    attentionGrad(rec, { label: 'packed', q, k, v, dq: grad, dk: grad, dv: grad, ...result, ...shape });
+  }
+};
+
+const rowGrads: Family = (rec, make) => {
+  const cols = 24;
+  const t = (label: string, width = cols, rows = 4) => make(label, [rows, width]);
+  const gain = make('gain', [cols]);
+  for (const accumulate of BOTH) {
+    const operands = () => ({ x: t('x'), dz: t('dz'), dx: t('dx'), accumulate });
+    normGrad(rec, { label: 'rms', ...operands(), norm: { kind: 'rms', gain, epsilon: 1e-5 } });
+    normGrad(rec, { label: 'layer', ...operands(), norm: { kind: 'layer', gain, shift: gain, epsilon: 1e-5 } });
+    const [a, b, dy, da, db] = ['a', 'b', 'dy', 'da', 'db'].map((label) => t(label));
+    for (const op of ['silu', 'quick_gelu'] as const) pointwiseGrad(rec, { label: op, op, a, dy, da, accumulate });
+    pointwiseGrad(rec, { label: 'add', op: 'add', dy, da, accumulate });
+    pointwiseGrad(rec, { label: 'swiglu', op: 'swiglu', a, b, dy, da, db, accumulate });
+    const rows = { rows: 2, from: 0, fromStride: 2, to: 0, toStride: 1, accumulate };
+    rowsGrad(rec, { label: 'rows', dy: t('dy', cols, 2), dx: t('dx'), ...rows });
+  }
+  const dropout = { data: make('dropout', [4], 'u32'), stream: 1 };
+  for (const [hidden, groups] of [
+    [8, 2],
+    [12, 3],
+    [16, 1],
+  ]) {
+    const shape = { channels: cols, hidden, groups };
+    const { words } = adapterLayout(shape);
+    const adapter = { ...shape, packed: make('adapter', [words]), scale: 1, temperature: 1 };
+    const grad = make('grad', [words]);
+    const weights = t('w', 2);
+    const mixing = { weights, sampleStride: 1, rowStride: 0 };
+    const rows = () => ({ z: t('z'), dy: t('dy'), dz: t('dz'), rowsPerSample: 1 });
+    for (const accumulate of BOTH) {
+      for (const dropped of [undefined, dropout]) {
+        const common = { label: 'adapter', ...rows(), adapter, grad, accumulate, dropout: dropped };
+        adapterGrad(rec, common);
+        adapterGrad(rec, { ...common, mixing, dw: t('dw', 2) });
+        for (const kind of ['plain', 'mixed'] as const) {
+          normAdapter(rec, {
+            label: kind,
+            x: t('x'),
+            y: t('y'),
+            adapter: { ...adapter, mixing: kind === 'plain' ? { kind } : { kind, ...mixing } },
+            dropout: dropped,
+          });
+        }
+      }
+    }
+    const users = { users: 1, userPair: 1, userStep: 1, stride: 1 };
+    routerGrad(rec, { label: 'router', z: t('z'), dz: t('dz'), weights, dw: t('dw', 2), adapter, grad, ...users });
+  }
+  const slots = make('slots', [4], 'i32');
+  const [dy, modality] = [t('dy'), make('modality', [1], 'u32')];
+  imageTokensGrad(rec, { label: 'image', slots, dy, grad: t('g', cols, 2), featuresPerImage: 2, rowsPerSample: 4 });
+  modalityGrad(rec, { label: 'modality', slots, dy, grad: t('g', cols, 2), modality, rowsPerSample: 4 });
+};
+
+const losses: Family = (rec, make) => {
+  const [losses, weight, state] = [make('losses', [4]), make('weight', [4]), make('state', [8])];
+  gatherRows(rec, { label: 'gather', x: make('x', [9, 8]), rows: make('rows', [4], 'u32'), y: make('y', [4, 8]) });
+  for (const grad of BOTH) {
+    const [logits, targets] = [make('logits', [4, 50]), make('targets', [4], 'i32')];
+    crossEntropy(rec, { label: 'loss', logits, targets, losses, weight, first: 0, grad });
+  }
+  lossTotal(rec, { label: 'total', losses, state, weight });
+  const flat = (label: string) => make(label, [64]);
+  adamW(rec, {
+    values: flat('values'),
+    grad: flat('grad'),
+    mean: flat('mean'),
+    square: flat('square'),
+    decays: make('decays', [2], 'u32'),
+    state,
+    stepData: make('data', [8]),
+    ring: make('ring', [4, 8]),
+  });
+};
+
 /** Records a family under `choices` and compiles all it asked for. */
 async function compileAll(gpu: Gpu, family: Family, choices: Partial<KernelChoices>): Promise<void> {
   const rec = new Recorder(gpu, 'all', { ...DEFAULT_CHOICES, ...choices });
@@ -293,6 +406,19 @@ describe('with what the device offers', () => {
   it.each([8, 64, 256])('norms, adapters, sampler: %i threads to a row', async (rowThreads) => {
     await compileAll(gpu, rowKernels, { rowThreads });
     await compileAll(gpu, samplers, { rowThreads });
+  });
+
+  it.each(MATMULS)('backward: products, %s', async (matmul) => {
+    await compileAll(gpu, transposedProducts, { matmul });
+  });
+
+  it.each(['broadcast', 'thread'] as const)('backward: attention, %s', async (choice) => {
+    await compileAll(gpu, attentionGrads, { attention: choice });
+  });
+
+  it.each([8, 64])('backward: norms, adapters, loss, optimiser: %i threads to a row', async (rowThreads) => {
+    await compileAll(gpu, rowGrads, { rowThreads });
+    await compileAll(gpu, losses, { rowThreads });
   });
 
   it('embedding, pointwise', async () => {
