@@ -1,5 +1,14 @@
 /** What a GPU byte is for. Shown to the user and held by tests. */
-export type Purpose = 'weights' | 'adapters' | 'kv-cache' | 'arena' | 'state' | 'staging' | 'params' | 'gradients' | 'optimiser';
+export type Purpose =
+  | 'weights'
+  | 'adapters'
+  | 'kv-cache'
+  | 'arena'
+  | 'state'
+  | 'staging'
+  | 'params'
+  | 'gradients'
+  | 'optimiser';
 
 /** Counts every byte of every buffer by purpose: current and peak. All buffers of the engine are made by {@link Gpu.createBuffer}. */
 export class Ledger {

@@ -73,7 +73,8 @@ export const RouterTable = memo(function RouterTable({ table, inUse, next }: Rou
       </table>
       <figcaption className="caption">
         The language model’s routers look only at whether the prompt has a picture. So these numbers depend on that and
-        on the trained weights; they are the same for every question and every picture, and change only with training or with another adapter set.
+        on the trained weights; they are the same for every question and every picture, and change only with training or
+        with another adapter set.
       </figcaption>
     </figure>
   );
