@@ -99,7 +99,7 @@ export function useChat(state: State, dispatch: ActionDispatch<[Action]>, engine
         if (chat.turn.phase !== 'idle' || chat.access !== 'here') return;
         dispatch({
           type: 'undo-offered',
-          words: 'Message deleted, with what followed it.',
+          words: 'Deleted, with what followed.',
           conversation: conversationOf(chat),
           deleted: false,
         });

@@ -26,6 +26,27 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await expectNoSeriousIssue(page);
       await page.getByRole('button', { name: /^Model:/ }).click();
       await expectNoSeriousIssue(page);
+      await page.keyboard.press('Escape');
+
+      await page.getByRole('button', { name: 'Edit this message' }).last().click();
+      await expectNoSeriousIssue(page);
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Answer again' }).last().click();
+      await expect(lastAnswer(page)).toContainText('2 of 2');
+      await expect(lastAnswer(page)).toContainText('tokens/s');
+      await ask(page, 'show code');
+      await expect(lastAnswer(page)).toContainText('That is all.');
+      await page.getByRole('button', { name: 'Settings of this chat' }).click();
+      await page.getByLabel('Temperature').fill('99');
+      await expectNoSeriousIssue(page);
+      await page.keyboard.press('Escape');
+      if (width < 1280) await page.getByRole('button', { name: 'Chats', exact: true }).click();
+      await page.getByRole('button', { name: /^More for/ }).click();
+      await expectNoSeriousIssue(page);
+      await page.getByRole('button', { name: 'Delete', exact: true }).click();
+      if (width < 1280) await page.keyboard.press('Escape');
+      await expect(page.getByText('was deleted.')).toBeVisible();
+      await expectNoSeriousIssue(page);
     });
   }
 

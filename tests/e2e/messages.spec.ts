@@ -122,7 +122,7 @@ test('a message is deleted with what follows it, and can be had back', async ({ 
   await page.locator('.answer').first().getByRole('button', { name: 'Delete this answer' }).click();
   await expect(page.locator('.answer')).toHaveCount(0);
   await expect(prompts(page)).toHaveText(['One']);
-  await expect(page.getByText('Message deleted, with what followed it.')).toBeVisible();
+  await expect(page.getByText('Deleted, with what followed.')).toBeVisible();
   await page.getByRole('button', { name: 'Undo' }).click();
   await expect(prompts(page)).toHaveText(['One', 'Two']);
   await expect(page.locator('.answer')).toHaveCount(2);

@@ -150,7 +150,7 @@ function Numbers({ result }: { readonly result: ChatResult }) {
     <ul className="numbers" aria-label="How it was computed">
       <li>{formatRate(result.tokensPerSecond)} tokens/s</li>
       <li>first token after {formatMilliseconds(result.timeToFirstTokenMs)}</li>
-      <li>{result.tokens} tokens</li>
+      <li>{result.tokens === 1 ? '1 token' : `${result.tokens} tokens`}</li>
     </ul>
   );
 }

@@ -1,6 +1,5 @@
 import { useEffect, useRef, useState } from 'react';
 import type { ShelfVerbs } from '../../hooks/useShelf';
-import { PlusIcon } from '../../icons';
 import type { ShelfState } from '../../state/state';
 import { ChatRow } from './ChatRow';
 
@@ -16,7 +15,7 @@ interface ChatListProps {
 /** Long enough that a word being typed is not searched letter by letter. */
 const SEARCH_DELAY_MS = 120;
 
-/** The chats on this device, newest first: found by their words, opened, begun, brought in and out as files. */
+/** The chats on this device, newest first: found by their words, opened, brought in and out as files. */
 export function ChatList({ shelf, open, verbs, onChosen }: ChatListProps) {
   const [query, setQuery] = useState('');
   const found = useSearch(query, shelf, verbs);
@@ -25,17 +24,6 @@ export function ChatList({ shelf, open, verbs, onChosen }: ChatListProps) {
 
   return (
     <div className="chats">
-      <button
-        type="button"
-        className="outlined"
-        onClick={() => {
-          verbs.newChat();
-          onChosen();
-        }}
-      >
-        <PlusIcon />
-        New chat
-      </button>
       <input
         type="search"
         className="chats-search"
