@@ -4,7 +4,7 @@ import type { Action } from '../state/reducer';
 import { adaptersSettled, conversationOf, unsentText } from '../state/selectors';
 import type { ChatSettings, Picture, State } from '../state/state';
 import { answer } from './answer';
-import { saveDraft } from './draft';
+import { adoptDrafts, saveDraft } from './draft';
 import type { EngineVerbs } from './useEngine';
 
 export interface ChatVerbs {
@@ -43,6 +43,15 @@ export function useChat(state: State, dispatch: ActionDispatch<[Action]>, engine
 
   const unsent = unsentText(state);
   useEffect(() => saveDraft(unsent), [unsent]);
+  const adopted = useRef(false);
+  useEffect(() => {
+    if (adopted.current) return;
+    adopted.current = true;
+    void adoptDrafts().then((text) => {
+      const { draft } = latest.current.chat;
+      if (text !== '') dispatch({ type: 'draft', text: draft === '' ? text : `${text}\n${draft}` });
+    });
+  }, [dispatch]);
 
   const waiting = state.chat.turn.phase === 'waiting';
   const ready = adaptersSettled(state);

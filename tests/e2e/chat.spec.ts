@@ -135,6 +135,27 @@ test('what was typed survives a reload', async ({ page, openPage }) => {
   await expect(messageBox(page)).toHaveValue('a long and careful question');
 });
 
+test('what was typed in a tab that was closed stands in the next one, and in no other', async ({
+  page,
+  openPage,
+  context,
+}) => {
+  await openPage();
+  await messageBox(page).fill('half a thought');
+  // A tab that lives keeps its own.
+  const beside = await context.newPage();
+  await beside.goto('./');
+  await expect(beside.getByText('Ready', { exact: true })).toBeVisible();
+  await expect(messageBox(beside)).toHaveValue('');
+  await page.close();
+  const next = await context.newPage();
+  await next.goto('./');
+  await expect(messageBox(next)).toHaveValue('half a thought');
+  await next.reload();
+  await expect(messageBox(next)).toHaveValue('half a thought');
+  await expect(messageBox(beside)).toHaveValue('');
+});
+
 test('a hostile answer does nothing but show text', async ({ page, openPage }) => {
   const outside: string[] = [];
   page.on('request', (request) => {
