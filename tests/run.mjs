@@ -19,6 +19,13 @@ import { Missing, provideBrowser, provideDrivers } from './setup/provide.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const suites = ['unit', 'kernels', 'goldens', 'engine', 'e2e'];
+/**
+ * What sits above the kernels and takes minutes on SwiftShader: run on the first driver alone, unless another is named.
+ * Goldens and kernels, and the engine's answers, run on every driver.
+ */
+const ONCE = ['adapters', 'evaluate', 'memory', 'merged', 'smollm2-training', 'train-cli', 'trainer'];
+/** @param {string} file */
+const isOnce = (file) => ONCE.some((name) => file.endsWith(`engine/${name}.test.ts`));
 const totals = { passed: 0, failed: 0, skipped: 0 };
 /** @type {string[]} */
 const skips = [];
@@ -112,8 +119,10 @@ function gpu(files, wanted) {
     throw new Missing(`No driver is named ${wanted}; there is: ${all.map((d) => d.name).join(', ')}`);
   for (const { name, icd } of drivers) {
     const env = { XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR ?? tmpdir(), ...(icd && { VK_ICD_FILENAMES: icd }) };
+    const here = name === drivers[0].name ? files : files.filter((file) => !isOnce(file));
+    if (here.length === 0) continue;
     // Two at a time: each file opens a device of its own, and software drivers use every core already.
-    vitest(`GPU tests on ${name}`, ['--project', 'gpu', '--maxWorkers', '2', ...files], env);
+    vitest(`GPU tests on ${name}`, ['--project', 'gpu', '--maxWorkers', '2', ...here], env);
   }
 }
 
