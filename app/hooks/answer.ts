@@ -38,7 +38,10 @@ export async function answer(state: State, dispatch: ActionDispatch<[Action]>, e
     const ids = events.flatMap(({ id }) => (id === undefined ? [] : [id]));
     dispatch({ type: 'answer-grew', answerId, text, ids, tokens, tokensPerSecond });
   });
+  /** Events and the answer's end come by different ways: one that was overtaken must not reach a later attempt. */
+  let over = false;
   const onEvent = (event: ChatEvent) => {
+    if (over) return;
     if (event.type === 'token') tokens.push(event);
     else if (event.type === 'prefill') {
       dispatch({ type: 'answer-prefill', answerId, done: event.done, total: event.promptTokens });
@@ -53,6 +56,7 @@ export async function answer(state: State, dispatch: ActionDispatch<[Action]>, e
   } catch (error) {
     const { code, message } = toEngineError(error);
     const failure = { code, message };
+    over = true;
     tokens.flush();
     const gone = code === 'lost' || client.crashed;
     if (gone && !after) {

@@ -220,6 +220,10 @@ test('a killed tab is at most two seconds behind, and its answer goes on', async
   // 50 ms a number: two seconds are 40 of them.
   expect(kept.length).toBeGreaterThan(numbers(seen).length - 40);
   expect(kept).toEqual(kept.map((_, index) => index + 1));
+  await again.getByRole('button', { name: 'Continue' }).click();
+  await expect(lastAnswer(again)).toContainText('199 200', { timeout: 30_000 });
+  const whole = numbers((await lastAnswer(again).locator('.markdown').textContent()) ?? '');
+  expect(whole).toEqual(Array.from({ length: 200 }, (_, index) => index + 1));
   await again.close();
 });
 
@@ -261,11 +265,16 @@ test('one tab writes a chat: another one reads along, takes it over, and gets it
 
 test('an address of a chat that is not here begins a new one, and says so', async ({ page, openPage }) => {
   await openPage();
-  await page.goto('./#/chat/no-such-chat');
-  await page.reload();
-  await expect(page.getByRole('alert')).toContainText('That chat is not on this device');
   await say(page, 'Hello');
-  await expect(titles(page)).toHaveText(['Hello']);
+  await page.goto('./#/chat/no-such-chat');
+  await expect(page.getByRole('alert')).toContainText('That chat is not on this device');
+  await expect(lastAnswer(page)).toBeHidden();
+  // The same for one who comes by such an address.
+  await page.goto('about:blank');
+  await page.goto('./#/chat/no-such-chat');
+  await expect(page.getByRole('alert')).toContainText('That chat is not on this device');
+  await say(page, 'Goodbye');
+  await expect(titles(page)).toHaveText(['Goodbye', 'Hello']);
 });
 
 test('in a narrow window the chats are in a drawer', async ({ page, openPage }) => {

@@ -34,8 +34,11 @@ for (const [prompt, words] of [
     await messageBox(page).fill('typed meanwhile');
     const again = page.getByRole('button', { name: 'Load Scripted starter again' });
     await expect(again).toBeVisible();
-    await expect(lastAnswer(page).locator('.markdown')).toContainText('1 2 3 4 5 6');
     await expect(lastAnswer(page).getByRole('alert')).toBeVisible();
+    // Each attempt wrote three words; the last of them may be overtaken by the failure.
+    const written = numbers(await lastAnswer(page).locator('.markdown').textContent());
+    expect(written.length).toBeGreaterThan(3);
+    expect(written).toEqual(written.map((_, index) => index + 1));
     await expect(messageBox(page)).toHaveValue('typed meanwhile');
     await again.click();
     await expect(page.getByText('Ready', { exact: true })).toBeVisible();
