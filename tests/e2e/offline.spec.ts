@@ -56,7 +56,7 @@ test('after one visit the page opens without a server, in every place, and answe
     await page.getByRole('link', { name: place, exact: true }).click();
     await expect(page.getByRole('main', { name: place })).toBeVisible();
   }
-  await expect(page.getByRole('main', { name: 'Models' }).getByText('In use')).toBeVisible();
+  await expect(page.getByRole('main', { name: 'Models' }).getByText('In use', { exact: true })).toBeVisible();
   await page.goto(`${scripted.url}index.html`);
   await expect(page.getByText('Ready', { exact: true })).toBeVisible();
 });
