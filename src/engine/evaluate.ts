@@ -8,7 +8,7 @@ import { featuresPerImage } from '../models/lavin';
 import { answer } from './answer';
 import type { Model } from './model';
 import { BlindError, encodeImage } from './picture';
-import { chatPrompt, rawPrompt } from './prompt';
+import { examplePrompt } from './training-data';
 
 export interface EvaluateOptions {
   readonly folder: DatasetFolder;
@@ -119,12 +119,7 @@ async function ask(
     const encoded = image === undefined ? undefined : await look(model, image, { folder, decode, signal });
     const picture = encoded && { hash: encoded.hash, features: featuresPerImage(model.lavin) };
     const { ask: question } = example;
-    const text =
-      question.kind === 'instruction' && question.input ? `${question.text} ${question.input}` : question.text;
-    const prompt =
-      question.kind === 'prompt'
-        ? rawPrompt(manifest.prompt, tokenizer, text, picture)
-        : chatPrompt(manifest.prompt, tokenizer, { turns: [{ role: 'user', text }], image: picture });
+    const prompt = examplePrompt(question, manifest.prompt, tokenizer, picture);
     const { records, ...result } = await answer(model, {
       prompt,
       modality: picture ? 1 : 0,

@@ -1,4 +1,4 @@
-import type { Example } from '../data/example';
+import type { Ask, Example } from '../data/example';
 import type { DatasetFolder } from '../data/folder';
 import { type ImageDecoder, preprocessImage } from '../data/image';
 import type { Tokenizer } from '../formats/tokenizer';
@@ -6,7 +6,7 @@ import { MODALITY_SLOT } from '../models/lavin';
 import type { Sequence } from '../train/batch';
 import type { TrainingData } from '../train/trainer';
 import type { Manifest, PromptFormat } from './manifest';
-import { chatPrompt, rawPrompt } from './prompt';
+import { chatPrompt, type Prompt, type PromptImage, rawPrompt } from './prompt';
 
 /** How examples become sequences for one model. */
 export interface SequenceFormat {
@@ -18,6 +18,13 @@ export interface SequenceFormat {
   readonly maxLength: number;
 }
 
+/** An example's question as it is trained on and asked: a chat's first turn, or its literal text. */
+export function examplePrompt(ask: Ask, format: PromptFormat, tokenizer: Tokenizer, image?: PromptImage): Prompt {
+  if (ask.kind === 'prompt') return rawPrompt(format, tokenizer, ask.text, image);
+  const text = ask.input ? `${ask.text} ${ask.input}` : ask.text;
+  return chatPrompt(format, tokenizer, { turns: [{ role: 'user', text }], image });
+}
+
 /**
  * One example as a training sequence: modality slot, prompt, answer, end of sequence; the loss is on the last two.
  * The prompt is made as in a chat, so that what is trained is what is asked later.
@@ -26,11 +33,7 @@ export function trainingSequence(example: Example, format: SequenceFormat): { se
   const { prompt, tokenizer, features, maxLength } = format;
   const { ask } = example;
   const image = example.image === undefined ? undefined : { hash: example.image, features };
-  const text = ask.kind === 'instruction' && ask.input ? `${ask.text} ${ask.input}` : ask.text;
-  const { slots } =
-    ask.kind === 'prompt'
-      ? rawPrompt(prompt, tokenizer, text, image)
-      : chatPrompt(prompt, tokenizer, { turns: [{ role: 'user', text }], image });
+  const { slots } = examplePrompt(ask, prompt, tokenizer, image);
   const before = prompt.kind === 'plain' && ask.kind === 'instruction' ? prompt.assistant.split('{text}')[0] : '';
   const answer = [...tokenizer.encode(before + example.answer), ...tokenizer.eos.slice(0, 1)];
   const whole = [MODALITY_SLOT, ...slots, ...answer];

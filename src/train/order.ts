@@ -61,6 +61,16 @@ export function microBatches(sequences: readonly Sequence[], indices: readonly n
 const LENGTH_STEP = 32;
 const LEAST_TARGETS = 16;
 
+/** Slots that sequences of this length are padded to. */
+export function paddedLength(longest: number, maxLength: number): number {
+  return Math.min(maxLength, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP);
+}
+
+/** Entries of the list that holds this many targets. */
+export function targetRoom(targets: number): number {
+  return Math.max(LEAST_TARGETS, 2 ** Math.ceil(Math.log2(Math.max(1, targets))));
+}
+
 /**
  * The recorded shape a micro-batch is padded to: lengths in steps of 32, target lists in powers of two, so that few plans serve
  * all batches. Under `batch0` routing every sample has a picture, a blank one where it brings none.
@@ -75,9 +85,9 @@ export function shapeOf(
   const pictures = batch.filter((i) => sequences[i].modality === 1).length;
   return {
     batch: batch.length,
-    length: Math.min(maxLength, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP),
+    length: paddedLength(longest, maxLength),
     images: everySampleSees && pictures > 0 ? batch.length : pictures,
-    targets: Math.max(LEAST_TARGETS, 2 ** Math.ceil(Math.log2(Math.max(1, targets)))),
+    targets: targetRoom(targets),
   };
 }
 

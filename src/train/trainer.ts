@@ -9,7 +9,17 @@ import type { TrainEvent } from './events';
 import { allocateGradients, type GradientSet, trainableTensors } from './gradient-set';
 import { recordMicroBatch, StepInputs, type StepShape, type Vision } from './micro-batch';
 import { Optimiser, type OptimiserSnapshot, type StepReport } from './optimiser';
-import { foremost, microBatches, shapeKey, shapeOf, shapesOfRun, stepsPerEpoch, windowOf } from './order';
+import {
+  foremost,
+  microBatches,
+  paddedLength,
+  shapeKey,
+  shapeOf,
+  shapesOfRun,
+  stepsPerEpoch,
+  targetRoom,
+  windowOf,
+} from './order';
 import { checkRecipe, learningRate, type Recipe } from './recipe';
 
 /** Examples ready to be trained on: sequences in memory, pictures asked for when their turn comes. */
@@ -364,15 +374,14 @@ export class Trainer {
 function largest(recipe: Recipe, sets: readonly TrainingData[]): StepShape {
   const sequences = sets.flatMap((set) => set.sequences);
   const batch = recipe.microBatch;
-  const longest = Math.max(...sequences.map(({ slots }) => slots.length));
+  const longest = sequences.reduce((most, { slots }) => Math.max(most, slots.length), 0);
   const most = [...sequences.map(targetCount)].sort((a, b) => b - a).slice(0, batch);
   const sees = sequences.some(({ modality }) => modality === 1);
-  const length = Math.min(recipe.maxLength, Math.ceil(longest / 32) * 32);
   const targets = most.reduce((a, b) => a + b, 0);
   return {
     batch,
-    length,
+    length: paddedLength(longest, recipe.maxLength),
     images: sees ? batch : 0,
-    targets: Math.max(16, 2 ** Math.ceil(Math.log2(Math.max(1, targets)))),
+    targets: targetRoom(targets),
   };
 }
