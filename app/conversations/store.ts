@@ -2,7 +2,7 @@
  * Conversations in IndexedDB: the whole conversation under its id, its summary beside it so that the list need not read
  * them all, and pictures by themselves, since they never change while an answer is saved every second.
  */
-import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
+import { type DBSchema, type IDBPDatabase, type IDBPObjectStore, openDB, type StoreNames } from 'idb';
 import { titleOf } from '../state/selectors';
 import type {
   AssistantMessage,
@@ -52,6 +52,12 @@ function database(): Promise<IDBPDatabase<Schema>> {
   return opening;
 }
 
+/**
+ * The pictures on the disk of the conversation last read or written here. One tab writes a conversation, and reads it
+ * before, so they are still there.
+ */
+let kept: { readonly id: string; readonly pictures: ReadonlySet<string> } | undefined;
+
 /** Newest first. */
 export async function listConversations(): Promise<ConversationSummary[]> {
   const summaries = await (await database()).getAll('summaries');
@@ -71,38 +77,65 @@ export async function readConversation(id: string): Promise<Conversation | undef
     return blob ? { ...prompt, picture: { ...picture, blob, url: URL.createObjectURL(blob) } } : prompt;
   };
   // A new variant that was waited for when the page was closed is waited for no more.
-  const kept = Object.fromEntries(Object.entries(chosen).filter(([, child]) => child !== NOBODY));
-  return { ...rest, tree: { nodes: await Promise.all(nodes.map(read)), chosen: kept } };
+  const shown = Object.fromEntries(Object.entries(chosen).filter(([, child]) => child !== NOBODY));
+  const tree = { nodes: await Promise.all(nodes.map(read)), chosen: shown };
+  kept = { id, pictures: new Set(picturesIn(tree.nodes).map((picture) => pictureKey(id, picture.id))) };
+  return { ...rest, tree };
 }
 
-/** Writes everything at once or nothing. */
+function picturesIn(messages: readonly Message[]): Picture[] {
+  return messages.flatMap((message) => (message.role === 'user' && message.picture ? [message.picture] : []));
+}
+
+/**
+ * Writes everything at once or nothing. Where the pictures on the disk are the conversation's own, as they are while an
+ * answer is written, nothing is waited for before the transaction is committed: what is written when a page is left
+ * arrives, though the page is gone when it does.
+ */
 export async function writeConversation(conversation: Conversation, updated: number): Promise<void> {
   const { tree, ...rest } = conversation;
+  const { id } = rest;
   const db = await database();
   const stores = ['conversations', 'summaries', 'pictures'] as const;
   const transaction = db.transaction(stores, 'readwrite');
-  const pictures = transaction.objectStore('pictures');
-  const write = async () => {
-    const there = new Set(await pictures.getAllKeys(picturesOf(rest.id)));
-    for (const message of tree.nodes) {
-      if (message.role === 'assistant' || !message.picture) continue;
-      const key = pictureKey(rest.id, message.picture.id);
-      if (!there.delete(key)) await pictures.put(message.picture.blob, key);
-    }
-    for (const key of there) await pictures.delete(key);
-    const nodes = tree.nodes.map((message): StoredMessage => {
-      if (message.role === 'assistant' || !message.picture) return message as StoredMessage;
-      const { blob: _, url: __, ...picture } = message.picture;
-      return { ...message, picture };
-    });
-    await transaction.objectStore('conversations').put({ ...rest, nodes, chosen: tree.chosen });
-    await transaction.objectStore('summaries').put({ id: rest.id, title: titleOf(conversation), updated });
-  };
-  await Promise.all([write(), transaction.done]);
+  const nodes = tree.nodes.map((message): StoredMessage => {
+    if (message.role === 'assistant' || !message.picture) return message as StoredMessage;
+    const { blob: _, url: __, ...picture } = message.picture;
+    return { ...message, picture };
+  });
+  const wanted = new Map(picturesIn(tree.nodes).map((picture) => [pictureKey(id, picture.id), picture.blob]));
+  const there = kept?.id === id ? kept.pictures : undefined;
+  const writes: Promise<unknown>[] = [
+    transaction.objectStore('conversations').put({ ...rest, nodes, chosen: tree.chosen }),
+    transaction.objectStore('summaries').put({ id, title: titleOf(conversation), updated }),
+  ];
+  if (there?.size === wanted.size && [...wanted.keys()].every((key) => there.has(key))) {
+    transaction.commit();
+    await Promise.all([...writes, transaction.done]);
+    return;
+  }
+  kept = undefined;
+  writes.push(writePictures(transaction.objectStore('pictures'), id, wanted));
+  await Promise.all([...writes, transaction.done]);
+  kept = { id, pictures: new Set(wanted.keys()) };
+}
+
+async function writePictures(
+  store: IDBPObjectStore<Schema, readonly StoreNames<Schema>[], 'pictures', 'readwrite'>,
+  id: string,
+  wanted: ReadonlyMap<string, Blob>,
+): Promise<void> {
+  const there = new Set(await store.getAllKeys(picturesOf(id)));
+  const missing = [...wanted].filter(([key]) => !there.delete(key));
+  await Promise.all([
+    ...missing.map(([key, blob]) => store.put(blob, key)),
+    ...[...there].map((key) => store.delete(key)),
+  ]);
 }
 
 export async function removeConversation(id: string): Promise<void> {
   const transaction = (await database()).transaction(['conversations', 'summaries', 'pictures'], 'readwrite');
+  kept = undefined;
   const remove = async () => {
     await transaction.objectStore('conversations').delete(id);
     await transaction.objectStore('summaries').delete(id);

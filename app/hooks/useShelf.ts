@@ -1,4 +1,4 @@
-import { type ActionDispatch, useEffect, useMemo, useRef } from 'react';
+import { type ActionDispatch, useEffect, useLayoutEffect, useMemo, useRef } from 'react';
 import { addressedChat, chatAddress, rememberChat } from '../conversations/address';
 import { type Claim, claimConversation } from '../conversations/claim';
 import { Saver } from '../conversations/saver';
@@ -194,18 +194,19 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
     };
   }, [id, tools, chat, dispatch]);
 
-  useEffect(() => {
+  // Before the browser paints: what a person has seen is on its way to the disk.
+  useLayoutEffect(() => {
     if (access !== 'here') return;
     const before = saved.current;
     const kept = before?.id === id;
     if (kept && before.tree === tree && before.title === title && before.settings === settings) return;
     if (empty && !kept) return;
-    const conversation = conversationOf(latest.current.chat);
+    const conversation = conversationOf(state.chat);
     saved.current = conversation;
     tools.saver.note(conversation);
     // Only what streams may wait for its turn.
     if (!answering) void tools.saver.flush();
-  }, [id, access, tree, title, settings, empty, answering, tools]);
+  }, [id, access, tree, title, settings, empty, answering, tools, state.chat]);
 
   useEffect(() => {
     if (answering) return;

@@ -23,27 +23,45 @@ it('saves at once, then at most once a second, always the newest', async () => {
   expect(saved.at(-1)).toBe(40);
 });
 
-it('saves one after the other, and a flush waits for all that was noted', async () => {
+it('a flush waits for all that was noted; a slow disk gathers no saves', async () => {
   let running = 0;
   let most = 0;
-  const saved: string[] = [];
-  const saver = new Saver<string>(
+  const saved: number[] = [];
+  const saver = new Saver<number>(
     async (value) => {
       running++;
       most = Math.max(most, running);
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await new Promise((resolve) => setTimeout(resolve, 3500));
       running--;
       saved.push(value);
     },
     () => {},
   );
-  saver.note('a');
-  saver.note('b');
-  const flushed = saver.flush();
-  await vi.advanceTimersByTimeAsync(2000);
-  await flushed;
-  expect(saved).toEqual(['a', 'b']);
+  for (let value = 1; value <= 60; value++) {
+    saver.note(value);
+    await vi.advanceTimersByTimeAsync(100);
+  }
   expect(most).toBe(1);
+  expect(saved).toEqual([1]);
+  const flushed = saver.flush();
+  await vi.advanceTimersByTimeAsync(10_000);
+  await flushed;
+  expect(saved.at(-1)).toBe(60);
+});
+
+it('a page that is left hands over the newest at once, behind the save that still runs', async () => {
+  const begun: string[] = [];
+  const saver = new Saver<string>(
+    (value) => {
+      begun.push(value);
+      return new Promise(() => {});
+    },
+    () => {},
+  );
+  saver.note('first');
+  saver.note('last');
+  void saver.flush();
+  expect(begun).toEqual(['first', 'last']);
 });
 
 it('tells a failure and saves again what comes next; what is dropped is not saved', async () => {
