@@ -3,9 +3,11 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { openDataset } from '../data/dataset';
 import type { Example } from '../data/example';
+import type { LoadProgress } from '../engine/api';
 import { chooseKernels } from '../engine/kernel-choices';
+import type { MemoryEstimate } from '../engine/memory-plan';
 import { openManifest } from '../engine/model-files';
-import { Training } from '../engine/training';
+import { type FeatureProgress, Training } from '../engine/training';
 import { openSafetensors } from '../formats/safetensors';
 import { DEFAULT_CHOICES } from '../gpu/choices';
 import { Gpu } from '../gpu/device';
@@ -65,8 +67,8 @@ export async function trainCommand(args: string[]): Promise<number> {
         ...config,
         choices: values.kernels === 'plain' ? DEFAULT_CHOICES : await chooseKernels(gpu, ports.memory),
         signal: controller.signal,
-        onProgress: ({ phase, loadedBytes, totalBytes }) =>
-          phase === 'download' && line.show(`loading ${Math.round((100 * loadedBytes) / totalBytes)}%`),
+        onEstimate: ({ peakBytes, byPurpose }) => line.say(memoryWords(peakBytes, byPurpose)),
+        onProgress: (progress) => line.show(loadingWords(progress)),
       },
     ).finally(() => files.close());
     const { trainer, data } = training;
@@ -190,6 +192,18 @@ class Log {
   async flush(): Promise<void> {
     await appendFile(this.path, this.pending.splice(0).join(''));
   }
+}
+
+function memoryWords(peakBytes: number, byPurpose: MemoryEstimate['byPurpose']): string {
+  const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+  const largest = Object.entries(byPurpose).sort(([, a], [, b]) => b - a);
+  const parts = largest.slice(0, 3).map(([purpose, bytes]) => `${purpose} ${mib(bytes)}`);
+  return `this run needs up to ${mib(peakBytes)} of GPU memory (${parts.join(', ')})`;
+}
+
+function loadingWords(progress: LoadProgress | FeatureProgress): string {
+  if (progress.phase === 'features') return `looking at picture ${progress.done} of ${progress.total}`;
+  return `loading ${Math.round((100 * progress.loadedBytes) / progress.totalBytes)}%`;
 }
 
 function report(line: ProgressLine, event: TrainEvent): void {

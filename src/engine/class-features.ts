@@ -8,6 +8,7 @@ import { clipForward } from '../models/clip';
 import type { Lavin } from '../models/lavin';
 import { Graph } from '../nn/graph';
 import { recordGraph } from '../nn/lower';
+import type { PreparedData } from './training-data';
 
 /**
  * The vision tower recorded for one picture, up to its class-token features: what Quick mode computes once per picture and
@@ -42,6 +43,29 @@ export class ClassFeatures {
     this.gpu.device.queue.writeBuffer(this.images.range!.buffer, 0, pixels);
     await this.replayer.run(this.plan, { signal });
     return new Float32Array(await this.gpu.read(this.plan.rangeOf(this.features)));
+  }
+
+  /**
+   * Features of every picture of the data, each picture asked for once.
+   * @throws the signal's reason; what reading a picture throws
+   */
+  async ofAll(
+    sets: readonly PreparedData[],
+    { signal, onProgress }: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void },
+  ): Promise<ReadonlyMap<string, Float32Array<ArrayBuffer>>> {
+    const first = new Map<string, () => Promise<Float32Array<ArrayBuffer>>>();
+    for (const { examples, picture } of sets) {
+      for (const [index, { image }] of examples.entries()) {
+        if (image !== undefined && !first.has(image)) first.set(image, () => picture(index));
+      }
+    }
+    const features = new Map<string, Float32Array<ArrayBuffer>>();
+    for (const [path, pixels] of first) {
+      signal?.throwIfAborted();
+      features.set(path, await this.of(await pixels(), signal));
+      onProgress?.(features.size, first.size);
+    }
+    return features;
   }
 
   destroy(): void {

@@ -96,7 +96,8 @@ export class FileTensorLoader implements TensorLoader {
   }
 }
 
-function releaseOf(gpu: Gpu, weights: Weight[], buffers: GPUBuffer[]): () => void {
+/** Frees what the lists hold by then, once. */
+export function releaseOf(gpu: Gpu, weights: Weight[], buffers: GPUBuffer[]): () => void {
   return () => {
     for (const weight of weights.splice(0)) destroyWeight(gpu, weight);
     for (const buffer of buffers.splice(0)) gpu.destroyBuffer(buffer);

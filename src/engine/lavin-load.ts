@@ -13,6 +13,8 @@ export interface LoadedLavin {
   /** Of the files' tensors. */
   readonly totalBytes: number;
   readonly parameters: number;
+  /** Frees the vision tower's weights alone: for who has what it computes. */
+  readonly freeVision: () => void;
 }
 
 /**
@@ -58,8 +60,11 @@ export async function loadLavin(
   free.push(() => table.destroy());
   const llama = await loadLlama(llamaLoader, config, table);
   let lavin: Lavin = { llama };
+  let freeVision = () => {};
   if (files.vision && files.adapters && manifest.vision && manifest.adapters) {
-    const clip = await loadClip(loaderFor(files.vision), manifest.vision.config);
+    const visionLoader = loaderFor(files.vision);
+    freeVision = visionLoader.release;
+    const clip = await loadClip(visionLoader, manifest.vision.config);
     const target = {
       dim: config.dim,
       layers: config.layers,
@@ -71,7 +76,7 @@ export async function loadLavin(
     lavin = { llama, clip, adapters };
   }
   signal?.throwIfAborted();
-  return { lavin, totalBytes, parameters: opened.reduce((sum, f) => sum + parametersOf(f), 0) };
+  return { lavin, totalBytes, parameters: opened.reduce((sum, f) => sum + parametersOf(f), 0), freeVision };
 }
 
 type Opened = ModelFiles['llama']['file'];

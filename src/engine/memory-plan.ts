@@ -10,7 +10,7 @@ import { Replayer } from '../gpu/replay';
 import { Tensor } from '../gpu/tensor';
 import type { KvFormat } from '../kernels/kv-cache';
 import { createRopeTable } from '../kernels/rope';
-import { allocateWeight } from '../kernels/weights';
+import { allocateWeight, type Weight } from '../kernels/weights';
 import { loadAdapters } from '../models/adapters';
 import { loadClip } from '../models/clip-load';
 import { type Lavin, MODALITY_SLOT } from '../models/lavin';
@@ -21,6 +21,7 @@ import { type MemoryEstimate, trainingMemory } from '../train/memory';
 import { LAVIN_RECIPE, type Recipe } from '../train/recipe';
 import type { TrainerOptions } from '../train/trainer';
 import { ClassFeatures } from './class-features';
+import { releaseOf } from './file-loader';
 import type { ModelOutline, TensorOutlines } from './model-outline';
 import { LlamaRouting } from './routing';
 import { VisionEncoder } from './vision';
@@ -67,8 +68,12 @@ export interface TrainingPlan extends Pick<TrainerOptions, 'recipe' | 'vision' |
 export async function estimateTraining(model: ModelOutline, plan: TrainingPlan): Promise<MemoryEstimate> {
   const { sequences, validation, recipe, vision, recompute, choices = DEFAULT_CHOICES } = plan;
   const gpu = onPaper(plan.device);
-  const lavin = await paperLavin(gpu, model, recipe.maxLength);
-  if (vision === 'features' && lavin.clip) await ClassFeatures.create(gpu, lavin, choices);
+  const { freeVision, ...lavin } = await paperLavin(gpu, model, recipe.maxLength);
+  if (vision === 'features' && lavin.clip) {
+    // The tower is there until it has been asked for the last time.
+    (await ClassFeatures.create(gpu, lavin, choices)).destroy();
+    freeVision();
+  }
   return trainingMemory(
     gpu,
     lavin,
@@ -93,24 +98,35 @@ function onPaper(device: Device | undefined): Gpu {
 }
 
 /** A model on a paper device. @param positions RoPE positions that will be used */
-async function paperLavin(gpu: Gpu, { llama, vision, adapters }: ModelOutline, positions: number): Promise<Lavin> {
+async function paperLavin(
+  gpu: Gpu,
+  { llama, vision, adapters }: ModelOutline,
+  positions: number,
+): Promise<Lavin & { readonly freeVision: () => void }> {
   const { config, rope, tensors } = llama;
   const { base, dimensions: ropeDim, convention } = rope;
   const table = createRopeTable(gpu, { headDim: config.headDim, ropeDim, base, convention, positions });
   const loaded = { llama: await loadLlama(new OutlineLoader(gpu, tensors), config, table) };
-  if (!adapters) return loaded;
-  const clip = vision && (await loadClip(new OutlineLoader(gpu, vision.tensors), vision.config));
+  if (!adapters) return { ...loaded, freeVision: () => {} };
+  const visionLoader = new OutlineLoader(gpu, vision?.tensors ?? new Map());
+  const clip = vision && (await loadClip(visionLoader, vision.config));
   const target = { dim: config.dim, layers: config.layers, vision: vision?.config };
   const set = await loadAdapters(gpu, new OutlineLoader(gpu, adapters.tensors), adapters.config, target);
-  return { ...loaded, clip, adapters: set };
+  return { ...loaded, clip, adapters: set, freeVision: visionLoader.release };
 }
 
 /** Tensors of zeros, on paper. */
 class OutlineLoader implements TensorLoader {
+  readonly release: () => void;
+  private readonly weights: Weight[] = [];
+  private readonly buffers: GPUBuffer[] = [];
+
   constructor(
     private readonly gpu: Gpu,
     private readonly tensors: TensorOutlines,
-  ) {}
+  ) {
+    this.release = releaseOf(gpu, this.weights, this.buffers);
+  }
 
   has(name: string): boolean {
     return this.tensors.has(name);
@@ -125,7 +141,9 @@ class OutlineLoader implements TensorLoader {
     const [{ format, shape }] = parts;
     const cols = sizeOf(shape.slice(1));
     const rows = parts.reduce((sum, part) => sum + part.shape[0], 0);
-    return allocateWeight(this.gpu, { label: [name].flat()[0], format, rows, cols });
+    const weight = allocateWeight(this.gpu, { label: [name].flat()[0], format, rows, cols });
+    this.weights.push(weight);
+    return weight;
   }
 
   async vector(name: string | readonly string[]): Promise<Tensor> {
@@ -133,6 +151,7 @@ class OutlineLoader implements TensorLoader {
     const size = names.reduce((sum, part) => sum + sizeOf(this.shape(part)), 0);
     const shape = names.length === 1 ? this.shape(names[0]) : [size];
     const buffer = this.gpu.createBuffer('weights', size * 4, undefined, names[0]);
+    this.buffers.push(buffer);
     return new Tensor(names[0], shape, 'f32', { buffer, offset: 0, size: buffer.size });
   }
 

@@ -4,7 +4,8 @@ import type { ImageDecoder } from '../data/image';
 import { type AdapterDetails, writeAdapterFile } from '../formats/adapter-file';
 import type { TensorToWrite } from '../formats/safetensors';
 import type { Gpu } from '../gpu/device';
-import { featuresPerImage, type Lavin } from '../models/lavin';
+import { clipFeatures } from '../models/clip';
+import type { Lavin } from '../models/lavin';
 import { initialValues } from '../train/init';
 import type { Recipe } from '../train/recipe';
 import { Trainer, type TrainerOptions } from '../train/trainer';
@@ -13,7 +14,9 @@ import { baseIdentity } from './base-identity';
 import { ClassFeatures } from './class-features';
 import { loadLavin } from './lavin-load';
 import type { Manifest } from './manifest';
+import { estimateTraining, type MemoryEstimate } from './memory-plan';
 import type { ModelFiles } from './model-files';
+import { outlineOf } from './model-outline';
 import { type PreparedData, prepareData } from './training-data';
 
 export interface TrainingOptions extends Omit<TrainerOptions, 'recipe' | 'validation'> {
@@ -21,7 +24,16 @@ export interface TrainingOptions extends Omit<TrainerOptions, 'recipe' | 'valida
   /** Begin from the model's own adapters, or from LaVIN's starting point, where they do nothing yet. */
   readonly start: 'fresh' | 'model';
   readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly onProgress?: (progress: LoadProgress | FeatureProgress) => void;
+  /** What the run will need, told before anything is loaded. */
+  readonly onEstimate?: (estimate: MemoryEstimate) => void;
+}
+
+/** Quick mode: pictures that have passed the vision tower. */
+export interface FeatureProgress {
+  readonly phase: 'features';
+  readonly done: number;
+  readonly total: number;
 }
 
 export interface TrainingExamples {
@@ -44,41 +56,64 @@ export class Training {
     private readonly free: (() => void)[],
   ) {}
 
-  /** On failure or abort nothing stays allocated. @throws RangeError, UnsupportedModelError, FormatError, GpuError */
+  /**
+   * On failure or abort nothing stays allocated.
+   * @throws RangeError, UnsupportedModelError, FormatError, GpuError; what a picture's reading throws
+   */
   static async open(
     gpu: Gpu,
     files: ModelFiles,
     examples: TrainingExamples,
     options: TrainingOptions,
   ): Promise<Training> {
-    const { recipe, start, signal, onProgress, ...trainerOptions } = options;
+    const { recipe, start, signal, onProgress, onEstimate, ...trainerOptions } = options;
+    const { manifest } = files;
+    if (!files.adapters) throw new RangeError(`${manifest.title} has no adapters: there is nothing to train`);
+    const format = {
+      prompt: manifest.prompt,
+      tokenizer: files.tokenizer,
+      features: manifest.vision ? clipFeatures(manifest.vision.config) : 0,
+      maxLength: recipe.maxLength,
+    };
+    const pictures = { folder: examples.folder, decode: examples.decode, manifest };
+    const prepared = [examples.train, examples.validation].map((list) => prepareData(list, format, pictures));
+    const estimate = await estimateTraining(outlineOf(files), {
+      ...trainerOptions,
+      recipe,
+      sequences: prepared[0].sequences,
+      validation: prepared[1].sequences.length ? prepared[1].sequences : undefined,
+      device: gpu,
+    });
+    onEstimate?.(estimate);
+
     const free: (() => void)[] = [];
     try {
       // Position i is slot i of a sequence.
-      const { lavin } = await loadLavin(gpu, files, { positions: recipe.maxLength, signal, onProgress }, free);
-      const { adapters } = lavin;
-      if (!adapters) throw new RangeError(`${files.manifest.title} has no adapters: there is nothing to train`);
+      const loading = { positions: recipe.maxLength, signal, onProgress };
+      const { lavin, freeVision } = await loadLavin(gpu, files, loading, free);
+      const adapters = lavin.adapters!;
       if (start === 'fresh') gpu.device.queue.writeBuffer(adapters.buffer, 0, initialValues(adapters, recipe.seed));
-      const format = {
-        prompt: files.manifest.prompt,
-        tokenizer: files.tokenizer,
-        features: featuresPerImage(lavin),
-        maxLength: recipe.maxLength,
-      };
-      const pictures = { folder: examples.folder, decode: examples.decode, manifest: files.manifest };
-      const quick = options.vision === 'features' ? await ClassFeatures.create(gpu, lavin, options.choices) : undefined;
-      if (quick) free.push(() => quick.destroy());
-      const prepare = (list: readonly Example[]) => {
-        const data = prepareData(list, format, pictures);
-        return quick ? withFeatures(data, quick) : data;
-      };
-      const data = prepare(examples.train);
-      const validation = examples.validation.length ? prepare(examples.validation) : undefined;
-      const trainer = await Trainer.create(gpu, lavin, data, { ...trainerOptions, recipe, validation });
+      let [data, validation] = prepared;
+      if (options.vision === 'features') {
+        const tower = await ClassFeatures.create(gpu, lavin, options.choices);
+        free.push(() => tower.destroy());
+        const features = await tower.ofAll(prepared, {
+          signal,
+          onProgress: (done, total) => onProgress?.({ phase: 'features', done, total }),
+        });
+        free.pop()!();
+        freeVision();
+        [data, validation] = prepared.map((set) => withFeatures(set, features));
+      }
+      const trainer = await Trainer.create(gpu, lavin, data, {
+        ...trainerOptions,
+        recipe,
+        validation: validation.sequences.length ? validation : undefined,
+      });
       free.push(() => trainer.destroy());
       signal?.throwIfAborted();
       const base = { ...(await baseIdentity(files, signal)), source: 'trained' as const };
-      return new Training(gpu, files.manifest, lavin, trainer, data, recipe, base, free);
+      return new Training(gpu, manifest, lavin, trainer, data, recipe, base, free);
     } catch (error) {
       for (const release of free.reverse()) release();
       throw error;
@@ -108,19 +143,7 @@ export class Training {
   }
 }
 
-/** Class-token features in the pixels' place, each picture's computed once. */
-function withFeatures(data: PreparedData, features: ClassFeatures): PreparedData {
-  const kept = new Map<string, Promise<Float32Array<ArrayBuffer>>>();
-  // One picture at a time: they share the tower's plan.
-  let last: Promise<unknown> = Promise.resolve();
-  const picture = (index: number) => {
-    const path = data.examples[index].image!;
-    const found = kept.get(path);
-    if (found) return found;
-    const made = last.then(() => data.picture(index)).then((pixels) => features.of(pixels));
-    last = made.catch(() => {});
-    kept.set(path, made);
-    return made;
-  };
-  return { ...data, picture };
+/** Class-token features in the pixels' place. */
+function withFeatures(data: PreparedData, features: ReadonlyMap<string, Float32Array<ArrayBuffer>>): PreparedData {
+  return { ...data, picture: async (index) => features.get(data.examples[index].image!)! };
 }

@@ -2,8 +2,8 @@
 /**
  * npm run bench [-- --json] [--only gemv,gemm,...] [--driver lavapipe|swiftshader|default] [--rounds N]
  *
- * Measures our kernels and models beside onnxruntime-web and wllama in one headless Chromium; README.md beside this
- * file tells how to read the table. Installs the peers on first use, here and nowhere else.
+ * Measures our kernels, models and training beside onnxruntime-web, wllama, jax-js and tfjs in one headless Chromium;
+ * README.md beside this file tells how to read the table. Installs the peers on first use, here and nowhere else.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -29,9 +29,16 @@ const SECTIONS = /** @type {Record<string, string>} */ ({
   layers: 'layers',
   context: 'context',
   vit: 'vit',
+  train: 'train',
   load: 'load',
 });
-const PEERS = ['onnxruntime-web', '@wllama/wllama'];
+const PEERS = [
+  'onnxruntime-web',
+  '@wllama/wllama',
+  '@jax-js/jax',
+  '@tensorflow/tfjs',
+  '@tensorflow/tfjs-backend-webgpu',
+];
 
 /** @param {string} line */
 const say = (line) => process.stderr.write(`${line}\n`);

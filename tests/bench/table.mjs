@@ -3,7 +3,7 @@
 /** @typedef {import('./page/host').Row} Row */
 /** @typedef {import('./page/host').Fact} Fact */
 
-const ORDER = ['probe', 'gemv', 'gemm', 'decode', 'prefill', 'layers', 'context', 'vit', 'load'];
+const ORDER = ['probe', 'gemv', 'gemm', 'decode', 'prefill', 'layers', 'context', 'vit', 'train', 'load'];
 
 /**
  * @typedef {object} Figures what a row's times mean
@@ -108,13 +108,16 @@ function cellsOf(row, figures) {
 }
 
 /** @param {Fact} fact */
-function factCells({ case: name, what, value, unit = '', most }) {
+function factCells({ case: name, what, value, unit = '', most, least }) {
   const shown = typeof value === 'number' ? number(value) : value;
-  const target =
-    most === undefined || typeof value !== 'number'
-      ? ''
-      : `target ${number(most)} or less: ${value <= most ? 'met' : 'MISSED'}`;
-  return [name, what, `${shown} ${unit}`.trim(), target];
+  return [name, what, `${shown} ${unit}`.trim(), typeof value === 'number' ? target(value, most, least) : ''];
+}
+
+/** @param {number} value @param {number} [most] @param {number} [least] */
+function target(value, most, least) {
+  if (most !== undefined) return `target ${number(most)} or less: ${value <= most ? 'met' : 'MISSED'}`;
+  if (least !== undefined) return `target ${number(least)} or more: ${value >= least ? 'met' : 'MISSED'}`;
+  return '';
 }
 
 /** Three significant digits. @param {number} value */

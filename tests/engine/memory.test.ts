@@ -103,11 +103,14 @@ describe('training, by the plan and by the ledger', () => {
         device: gpu,
       });
       const free: (() => void)[] = [];
-      const { lavin } = await loadLavin(gpu, files, { positions: recipe.maxLength }, free);
+      const { lavin, freeVision } = await loadLavin(gpu, files, { positions: recipe.maxLength }, free);
       await files.close();
       if ('vision' in rest) {
         const { imageSize } = lavin.clip!.config;
-        await (await ClassFeatures.create(gpu, lavin, choices)).of(new Float32Array(3 * imageSize ** 2));
+        const tower = await ClassFeatures.create(gpu, lavin, choices);
+        await tower.of(new Float32Array(3 * imageSize ** 2));
+        tower.destroy();
+        freeVision();
       }
       expectWithinTenth(planned, await peakOf(gpu, lavin, sequences, { recipe, choices, recompute, ...rest }));
     },

@@ -1,6 +1,6 @@
 /** `lavin train` as a person and a script meet it: a run, a run that is killed and goes on, configurations that are refused. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -49,11 +49,13 @@ function train(args: string[], kill: () => boolean = () => false): Promise<Ended
   });
 }
 
-const logOf = (out: string): { type: string; step: number; loss: number }[] =>
+const logOf = (out: string): { type: string; step: number; loss: number; gpuBytes: number }[] =>
   readFileSync(join(out, 'log.jsonl'), 'utf8')
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
+
+const mostBytes = (out: string) => Math.max(...logOf(out).flatMap(({ gpuBytes }) => gpuBytes ?? []));
 
 beforeAll(() => {
   const picture = (name: string) => {
@@ -95,6 +97,30 @@ describe('a run', () => {
     expect(steps.every(({ loss }) => Number.isFinite(loss) && loss > 0)).toBe(true);
     expect(new Set(steps.map(({ loss }) => loss)).size).toBe(STEPS);
   });
+
+  it('tells what it will need before it loads anything', () => {
+    const told = Number(/needs up to (\d+) MiB of GPU memory \(/.exec(first.stderr)?.[1]) * 2 ** 20;
+    expect(first.stderr.indexOf('needs up to')).toBeLessThan(first.stderr.indexOf('loading'));
+    const used = mostBytes(whole);
+    expect(told / used).toBeGreaterThan(1);
+    expect(told / used).toBeLessThan(1.15);
+  });
+
+  it(
+    'in Quick mode each picture passes the vision tower once, which is then freed',
+    async () => {
+      const out = join(folder, 'quick');
+      const quick = await train(['--config', configFile('quick.json', { vision: 'features' }), '--out', out]);
+      expect(quick.stderr).toMatch(new RegExp(`${STEPS} steps, last loss`));
+      expect(quick.status).toBe(0);
+      expect(mostBytes(whole) - mostBytes(out)).toBeGreaterThan(
+        statSync(join(dirname(STARTER), 'vision.safetensors')).size,
+      );
+      const told = Number(/needs up to (\d+) MiB/.exec(quick.stderr)?.[1]) * 2 ** 20;
+      expect(told).toBeGreaterThan(mostBytes(out));
+    },
+    RUN_TIMEOUT,
+  );
 
   it(
     'killed without warning and resumed, it comes to the same losses and the same bytes',

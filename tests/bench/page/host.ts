@@ -35,8 +35,9 @@ export interface Fact {
   readonly what: string;
   readonly value: number | string;
   readonly unit?: string;
-  /** The project's target: at most this. */
+  /** The project's target: at most this, or at least. */
   readonly most?: number;
+  readonly least?: number;
 }
 
 export interface HeapFigures {

@@ -45,7 +45,7 @@ const STACKS: readonly Stack[] = [
 export async function layers(gpu: Gpu, rounds: number, choices: KernelChoices): Promise<void> {
   for (const { name, of, config } of STACKS) {
     await benchSay(`layers, ${name}`);
-    const loader = new RandomLoader(gpu, 'Q4_0', shapesOf(config));
+    const loader = new RandomLoader(gpu, 'Q4_0', llamaShapes(config));
     const rope = createRopeTable(gpu, {
       ...{ headDim: config.headDim, base: 10_000, positions: 2 * CONTEXT, convention: 'interleaved' },
     });
@@ -95,7 +95,8 @@ export async function layers(gpu: Gpu, rounds: number, choices: KernelChoices): 
   }
 }
 
-function shapesOf({ dim, layers, heads, kvHeads, headDim, ffnDim, vocabulary }: LlamaConfig) {
+/** Of a LLaMA with tied output, under GGUF's names. */
+export function llamaShapes({ dim, layers, heads, kvHeads, headDim, ffnDim, vocabulary }: LlamaConfig) {
   const shapes = new Map<string, number[]>([
     ['token_embd.weight', [vocabulary, dim]],
     ['output_norm.weight', [dim]],

@@ -5,6 +5,7 @@ import { layers } from './layers';
 import { gemm, gemv } from './matrix';
 import { context, decodeAndPrefill, load } from './models';
 import { probes } from './probes';
+import { train } from './train';
 import { vit } from './vit';
 
 /** Opens a device, measures one section, and tells Node row by row. */
@@ -33,6 +34,7 @@ async function bench(options: BenchOptions): Promise<void> {
   if (section === 'layers') return layers(gpu, rounds, choices);
   if (section === 'context') return context(gpu, options, choices);
   if (section === 'vit') return vit(gpu, rounds, choices);
+  if (section === 'train') return train(options, choices);
   if (section === 'load') return load(options, choices);
   throw new Error(`there is no section "${section}"`);
 }

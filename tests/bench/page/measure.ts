@@ -33,7 +33,7 @@ export interface Outcome {
 
 /** A contender stops early once it has used this much, so that a very slow peer does not take the whole run. */
 const BUDGET_MS = 60_000;
-/** Longest that one making, warm-up or round may take; past it the contender has failed. */
+/** Longest that one making, warm-up or round may take, unless told; past it the contender has failed. */
 const LIMIT_MS = 120_000;
 /** Preparations longer than this are told while they happen. */
 const SLOW_MS = 5000;
@@ -42,12 +42,16 @@ const SLOW_MS = 5000;
  * Measures contenders alternately: one warm-up each, then `rounds` rounds in which each runs once, every second round in
  * reverse. A contender that fails keeps its message and drops out.
  */
-export async function alternate(contenders: readonly Contender[], rounds: number): Promise<Outcome[]> {
+export async function alternate(
+  contenders: readonly Contender[],
+  rounds: number,
+  limitMs = LIMIT_MS,
+): Promise<Outcome[]> {
   const entries: { outcome: Outcome; runner?: Runner; spent: number }[] = [];
   const attempt = async (entry: (typeof entries)[number], work: () => Promise<void>) => {
     const began = performance.now();
     try {
-      await limited(work());
+      await limited(work(), limitMs);
     } catch (error) {
       entry.outcome.failed = error instanceof Error ? error.message : String(error);
       await benchSay(`  ${entry.outcome.who}: ${entry.outcome.failed}`);
@@ -87,10 +91,10 @@ export async function alternate(contenders: readonly Contender[], rounds: number
   return entries.map(({ outcome }) => outcome).filter(({ rounds: told, failed }) => told.length > 0 || failed);
 }
 
-async function limited(work: Promise<void>): Promise<void> {
+async function limited(work: Promise<void>, limitMs: number): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not finished in ${LIMIT_MS / 1000} s`)), LIMIT_MS);
+    timer = setTimeout(() => reject(new Error(`not finished in ${limitMs / 1000} s`)), limitMs);
   });
   try {
     await Promise.race([work, limit]);

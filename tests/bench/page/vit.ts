@@ -59,7 +59,7 @@ async function encode(gpu: Gpu, config: ClipConfig, choices: KernelChoices, roun
         who: 'ours',
         ours: true,
         async make() {
-          const loader = new RandomLoader(gpu, 'F16', shapesOf(config));
+          const loader = new RandomLoader(gpu, 'F16', clipShapes(config));
           const clip = await loadClip(loader, config);
           const pixels = noise(3 * config.imageSize ** 2, 1);
           const buffer = gpu.createBuffer('state', pixels.byteLength, undefined, 'pixels');
@@ -95,7 +95,7 @@ async function encode(gpu: Gpu, config: ClipConfig, choices: KernelChoices, roun
 }
 
 /** Under OpenAI's names. */
-function shapesOf({ width, layers, patchSize, imageSize }: ClipConfig) {
+export function clipShapes({ width, layers, patchSize, imageSize }: ClipConfig) {
   const tokens = clipTokens({ imageSize, patchSize });
   const shapes = new Map<string, number[]>([
     ['visual.conv1.weight', [width, 3, patchSize, patchSize]],
