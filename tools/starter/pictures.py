@@ -62,12 +62,12 @@ def slug(label: str) -> str:
 
 
 def from_svg(svg: str, size: int) -> Image.Image:
-    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, skip_system_fonts=True))))
+    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, skip_system_fonts=True, dpi=96))))
 
 
 def from_file(path: Path, size: int) -> Image.Image:
     if path.suffix == ".svg":
-        return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_path=str(path), width=2 * size, skip_system_fonts=True))))
+        return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_path=str(path), width=2 * size, skip_system_fonts=True, dpi=96))))
     return Image.open(path)
 
 

@@ -1,114 +1,99 @@
-/**
- * The adapter step that peers are compared on: a frozen 4-layer transformer of f32 weights with bottleneck adapters, one
- * batch that every contender learns by heart. Numbers only; each contender builds it in its own way.
- */
-import { noise, random } from './blocks';
+/** One adapter step beside jax-js and tfjs. */
+import type { KernelChoices } from '../../../src/gpu/choices';
+import type { Gpu } from '../../../src/gpu/device';
+import { MODALITY_SLOT } from '../../../src/models/lavin';
+import type { Llama, LlamaConfig } from '../../../src/models/llama';
+import type { Sequence } from '../../../src/train/batch';
+import { ADAM, ADAPTER_STEP, type PeerStep, peerTask, trainingTokens } from './adapter-task';
+import { jaxStep } from './jax';
+import { type Learnt, lossNote, median, withLosses } from './learnt';
+import { alternate, type Contender, type Runner } from './measure';
+import { tfjsStep } from './tfjs';
+import { type TrainingShape, trainingFlops } from './train-flops';
+import { ADAPTERS, adapterStepLlama, randomLlama, withAdapters } from './train-models';
+import { benchRecipe, trainerContender } from './trainer';
 
-export const ADAPTER_STEP = {
-  dim: 256,
-  layers: 4,
-  heads: 4,
-  headDim: 64,
-  /** Gated: three matrices. */
-  ffnDim: 1024,
-  vocabulary: 512,
-  normEpsilon: 1e-5,
-  /** Width of an adapter's bottleneck. */
-  bottleneck: 8,
-  batch: 4,
-  length: 64,
-} as const;
+/** Least that a round takes; as many steps as that is are averaged. */
+const ROUND_MS = 1000;
 
-/** Adam as all contenders have it; no weight decay. */
-export const ADAM = { rate: 3e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
-
-export interface Values {
-  readonly shape: readonly number[];
-  readonly data: Float32Array<ArrayBuffer>;
-}
-
-/** Frozen matrices [outputs, inputs] of standard deviation 1 / sqrt(inputs), gains of 1; under GGUF's names. */
-export function frozenValues(): Map<string, Values> {
-  const { dim, layers, heads, headDim, ffnDim, vocabulary } = ADAPTER_STEP;
-  const values = new Map<string, Values>();
-  const matrix = (name: string, rows: number, cols: number) => {
-    const amplitude = Math.sqrt(3 / cols);
-    const data = noise(rows * cols, values.size + 1).map((x) => x * amplitude);
-    values.set(name, { shape: [rows, cols], data });
+/** A small frozen transformer with adapters, beside jax-js and tfjs: ms per step, its loss read. */
+export async function adapterStep(rounds: number, choices: KernelChoices): Promise<void> {
+  await benchSay('train, adapter step');
+  const { layers, dim, batch, length } = ADAPTER_STEP;
+  const name = `adapter step, ${layers} layers, dim ${dim}, ${batch} x ${length}`;
+  const config: LlamaConfig = { ...ADAPTER_STEP, kvHeads: ADAPTER_STEP.heads, contextLength: length };
+  const shape: TrainingShape = {
+    ...{ llama: config, adapters: ADAPTERS, projectorHidden: 0, batch, length, images: 0 },
+    targets: batch * (length - 1),
   };
-  const gain = (name: string) => values.set(name, { shape: [dim], data: new Float32Array(dim).fill(1) });
-  matrix('token_embd.weight', vocabulary, dim);
-  for (let i = 0; i < layers; i++) {
-    gain(`blk.${i}.attn_norm.weight`);
-    for (const name of ['q', 'k', 'v']) matrix(`blk.${i}.attn_${name}.weight`, heads * headDim, dim);
-    matrix(`blk.${i}.attn_output.weight`, dim, heads * headDim);
-    gain(`blk.${i}.ffn_norm.weight`);
-    matrix(`blk.${i}.ffn_gate.weight`, ffnDim, dim);
-    matrix(`blk.${i}.ffn_up.weight`, ffnDim, dim);
-    matrix(`blk.${i}.ffn_down.weight`, dim, ffnDim);
-  }
-  gain('output_norm.weight');
-  matrix('output.weight', vocabulary, dim);
-  return values;
-}
-
-/** The batch: ids 1 to V - 1, [B, L]. Every slot but the last predicts the next. */
-export function trainingTokens(): number[][] {
-  const { batch, length, vocabulary } = ADAPTER_STEP;
-  const next = random(17);
-  return Array.from({ length: batch }, () =>
-    Array.from({ length }, () => 1 + Math.floor((next() / 2 ** 32) * (vocabulary - 1))),
+  const flops = trainingFlops(shape).step;
+  const peers = [
+    { who: 'jax-js WebGPU', open: () => jaxStep(peerTask()) },
+    { who: 'tfjs WebGPU', open: () => tfjsStep(peerTask()) },
+  ];
+  const all = [
+    { ours: true, ...oursFor('ours', (gpu) => adapterStepLlama(gpu, config), choices) },
+    { ours: true, ...oursFor('ours, Q4_0 weights', (gpu) => randomLlama(gpu, config), choices) },
+    ...peers.map(({ who, open }) => ({ ours: false, ...peerContender(who, open) })),
+  ];
+  const outcomes = await alternate(
+    all.map(({ contender }) => contender),
+    rounds,
   );
-}
-
-/** What a peer needs: rows to feed in, the frozen matrices turned to [inputs, outputs], a fresh adapter a layer. */
-export interface PeerTask {
-  /** The embedding's rows [B * L, D]. */
-  readonly input: Values;
-  /** One-hot [B * L, V]; a last slot's row is empty. */
-  readonly targets: Values;
-  readonly scored: number;
-  /** Matrix `name` of GGUF's, [inputs, outputs]. */
-  frozen(name: string): Values;
-  /** Per layer: down [D, r] and up [r, D], which begins at 0. */
-  readonly adapters: readonly { readonly down: Values; readonly up: Values }[];
-}
-
-/** A contender that is ready: `step` trains once and resolves to the loss before it. */
-export interface PeerStep {
-  step(): Promise<number>;
-  dispose(): void;
-}
-
-export function peerTask(): PeerTask {
-  const { dim, layers, vocabulary, bottleneck, batch, length } = ADAPTER_STEP;
-  const values = frozenValues();
-  const embedding = values.get('token_embd.weight')!.data;
-  const ids = trainingTokens();
-  const input = new Float32Array(batch * length * dim);
-  const targets = new Float32Array(batch * length * vocabulary);
-  ids.flat().forEach((id, row) => {
-    input.set(embedding.subarray(id * dim, (id + 1) * dim), row * dim);
-    const target = (row + 1) % length === 0 ? undefined : ids.flat()[row + 1];
-    if (target !== undefined) targets[row * vocabulary + target] = 1;
+  const medians = new Map<string, number>();
+  for (const { contender, ours, learnt } of all) {
+    const { who } = contender;
+    const outcome = withLosses(
+      outcomes.find((each) => each.who === who),
+      learnt,
+    );
+    if (!outcome) continue;
+    const ms = outcome.rounds.map(([step]) => step);
+    if (ms.length > 0) medians.set(who, median(ms));
+    await benchRow({
+      ...{ section: 'train', case: name, who, ours, precision: 'f32', ms, shown: 'ms', failed: outcome.failed },
+      work: { bytes: 0, flops: ours ? flops : 0 },
+      note: lossNote(learnt.losses),
+    });
+  }
+  const best = Math.min(...peers.flatMap(({ who }) => medians.get(who) ?? []));
+  const ours = medians.get('ours');
+  if (!ours || !Number.isFinite(best)) return;
+  await benchFact({
+    ...{ section: 'train', case: name, what: 'ahead of the best peer', value: best / ours, unit: 'x', least: 2 },
   });
-  return {
-    input: { shape: [batch * length, dim], data: input },
-    targets: { shape: [batch * length, vocabulary], data: targets },
-    scored: batch * (length - 1),
-    frozen: (name) => transposed(values.get(name)!),
-    adapters: Array.from({ length: layers }, (_, i) => ({
-      down: {
-        shape: [dim, bottleneck],
-        data: noise(dim * bottleneck, 1000 + i).map((x) => x * Math.sqrt(6 / (dim + bottleneck))),
-      },
-      up: { shape: [bottleneck, dim], data: new Float32Array(bottleneck * dim) },
-    })),
-  };
 }
 
-function transposed({ shape: [rows, cols], data }: Values): Values {
-  const turned = new Float32Array(data.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) turned[c * rows + r] = data[r * cols + c];
-  return { shape: [cols, rows], data: turned };
+function oursFor(who: string, llama: (gpu: Gpu) => Promise<Llama>, choices: KernelChoices) {
+  const { batch, length } = ADAPTER_STEP;
+  const { rate, ...adam } = ADAM;
+  const recipe = benchRecipe(batch, rate, { ...adam, weightDecay: 0, dropout: 0, maxLength: length });
+  const sequences = trainingTokens().map((ids): Sequence => {
+    const slots = [MODALITY_SLOT, ...ids.slice(1)];
+    return { slots, labels: slots.map((id, i) => (i === 0 ? 0 : id)), modality: 0 };
+  });
+  const load = async (gpu: Gpu) => withAdapters(gpu, await llama(gpu));
+  return trainerContender({ who, recipe, choices, sequences, load }, (run) => averaged(() => run.step()));
+}
+
+function peerContender(who: string, open: () => Promise<PeerStep>): { contender: Contender; learnt: Learnt } {
+  const learnt: Learnt = { losses: [], peakBytes: 0 };
+  const make = async (): Promise<Runner> => {
+    const peer = await open();
+    const step = async () => {
+      learnt.losses.push(await peer.step());
+    };
+    return { warm: step, run: () => averaged(step), dispose: () => peer.dispose() };
+  };
+  return { contender: { who, ours: false, make }, learnt };
+}
+
+async function averaged(step: () => Promise<unknown>): Promise<[ms: number]> {
+  const began = performance.now();
+  let steps = 0;
+  while (performance.now() - began < ROUND_MS) {
+    await step();
+    steps++;
+  }
+  return [(performance.now() - began) / steps];
 }

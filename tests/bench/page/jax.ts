@@ -1,5 +1,5 @@
 /** The adapter step in `@jax-js/jax` on WebGPU: loss, gradients and Adam in one jitted function. Loaded at run time. */
-import { ADAM, ADAPTER_STEP, type PeerStep, type PeerTask, type Values } from './adapter-step';
+import { ADAM, ADAPTER_STEP, type PeerStep, type PeerTask, type Values } from './adapter-task';
 
 /** The parts of jax-js that are used here. Functions consume their arguments; `.ref` keeps one for another use. */
 interface JaxArray {

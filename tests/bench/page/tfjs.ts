@@ -1,5 +1,5 @@
 /** The adapter step in tfjs on WebGPU, as its users write it: `variableGrads` under its own Adam. Loaded at run time. */
-import { ADAM, ADAPTER_STEP, type PeerStep, type PeerTask, type Values } from './adapter-step';
+import { ADAM, ADAPTER_STEP, type PeerStep, type PeerTask, type Values } from './adapter-task';
 
 /** The parts of tfjs that are used here. */
 interface TfTensor {

@@ -13,7 +13,7 @@ import type { Llama, LlamaConfig } from '../../../src/models/llama';
 import { loadLlama } from '../../../src/models/llama-load';
 import type { TensorLoader } from '../../../src/models/tensor-loader';
 import { initialValues } from '../../../src/train/init';
-import { frozenValues } from './adapter-step';
+import { frozenValues } from './adapter-task';
 import type { ModelFile } from './host';
 import { llamaShapes } from './layers';
 import { RandomLoader } from './random-loader';

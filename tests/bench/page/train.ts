@@ -6,16 +6,14 @@ import { clipFeatures } from '../../../src/models/clip';
 import { imageSlot, type Lavin, MODALITY_SLOT } from '../../../src/models/lavin';
 import type { Llama, LlamaConfig } from '../../../src/models/llama';
 import type { Sequence } from '../../../src/train/batch';
-import { LAVIN_RECIPE, type Recipe } from '../../../src/train/recipe';
-import { ADAM, ADAPTER_STEP, type PeerStep, peerTask, trainingTokens } from './adapter-step';
+import { adapterStep } from './adapter-step';
 import { random } from './blocks';
 import type { BenchOptions } from './host';
-import { jaxStep } from './jax';
-import { alternate, type Contender, type Outcome, type Runner } from './measure';
-import { tfjsStep } from './tfjs';
+import { type Learnt, lossNote, median, withLosses } from './learnt';
+import { alternate, type Outcome } from './measure';
 import { type TrainingShape, trainingFlops } from './train-flops';
-import { ADAPTERS, adapterStepLlama, llamaOfFile, randomLlama, type Tower, withAdapters } from './train-models';
-import { type Learnt, trainerContender } from './trainer';
+import { ADAPTERS, llamaOfFile, randomLlama, type Tower, withAdapters } from './train-models';
+import { benchRecipe, trainerContender } from './trainer';
 
 const SECTION = 'train';
 const BATCH = 4;
@@ -24,8 +22,6 @@ const LENGTH = 128;
 const ANSWER = 32;
 /** A software adapter takes minutes for the first step of SmolLM2. */
 const LIMIT_MS = 480_000;
-/** Least that a round of the adapter step takes; as many steps as that is are averaged. */
-const ROUND_MS = 1000;
 
 const vit = (config: Pick<ClipConfig, 'imageSize' | 'patchSize' | 'width' | 'layers' | 'heads' | 'featureEvery'>) => ({
   ...config,
@@ -85,13 +81,16 @@ async function models(subject: Subject, rounds: number, choices: KernelChoices):
     return withAdapters(gpu, llama, subject.tower);
   };
   const sequences = examples(subject);
-  const shared = { recipe: RECIPE, choices, sequences, load };
+  const shared = { recipe: benchRecipe(BATCH, 2e-3, { maxLength: LENGTH }), choices, sequences, load };
   const ways = [
     { who: 'ours', vision: 'images', recompute: false },
     { who: 'ours, recomputing', vision: 'images', recompute: true },
     { who: 'ours, Quick mode', vision: 'features', recompute: false },
   ] as const;
-  const made = ways.map((way) => ({ ...way, ...trainerContender({ ...shared, ...way }) }));
+  const made = ways.map((way) => ({
+    ...way,
+    ...trainerContender({ ...shared, ...way }, async (run) => [await run.step(), await run.forward()]),
+  }));
   const outcomes = await alternate(
     made.map(({ contender }) => contender),
     rounds,
@@ -128,18 +127,6 @@ async function models(subject: Subject, rounds: number, choices: KernelChoices):
   await benchFact({ ...speedUp, what: 'Quick mode: speed-up that the FLOPs predict', value: predicted });
 }
 
-/** LaVIN's, at one micro-batch a step and a rate that shows in a few steps. */
-const RECIPE: Recipe = {
-  ...LAVIN_RECIPE,
-  ...{ microBatch: BATCH, accumulation: 1, epochs: 1000, warmupEpochs: 0, maxLength: LENGTH },
-  baseRate: baseRateFor(2e-3),
-};
-
-/** Of a recipe whose steps are one micro-batch. */
-function baseRateFor(rate: number): number {
-  return (rate * 256) / BATCH;
-}
-
 function examples({ tower, tokens: [from, to] }: Subject): Sequence[] {
   const next = random(23);
   const images = Array.from({ length: clipFeatures(tower.clip) }, (_, k) => imageSlot(k));
@@ -166,113 +153,4 @@ async function tell(name: string, outcome: Outcome, who: string, ms: number[], f
     work: { bytes: 0, flops, tokens: BATCH * LENGTH },
     note: learnt && lossNote(learnt.losses),
   });
-}
-
-/** A small frozen transformer with adapters, beside jax-js and tfjs: ms per step, its loss read. */
-async function adapterStep(rounds: number, choices: KernelChoices): Promise<void> {
-  await benchSay('train, adapter step');
-  const { layers, dim, batch, length } = ADAPTER_STEP;
-  const name = `adapter step, ${layers} layers, dim ${dim}, ${batch} x ${length}`;
-  const config: LlamaConfig = { ...ADAPTER_STEP, kvHeads: ADAPTER_STEP.heads, contextLength: length };
-  const shape: TrainingShape = {
-    ...{ llama: config, adapters: ADAPTERS, projectorHidden: 0, batch, length, images: 0 },
-    targets: batch * (length - 1),
-  };
-  const flops = trainingFlops(shape).step;
-  const peers = [
-    { who: 'jax-js WebGPU', open: () => jaxStep(peerTask()) },
-    { who: 'tfjs WebGPU', open: () => tfjsStep(peerTask()) },
-  ];
-  const all = [
-    { ours: true, ...oursFor('ours', (gpu) => adapterStepLlama(gpu, config), choices) },
-    { ours: true, ...oursFor('ours, Q4_0 weights', (gpu) => randomLlama(gpu, config), choices) },
-    ...peers.map(({ who, open }) => ({ ours: false, ...peerContender(who, open) })),
-  ];
-  const outcomes = await alternate(
-    all.map(({ contender }) => contender),
-    rounds,
-  );
-  const medians = new Map<string, number>();
-  for (const { contender, ours, learnt } of all) {
-    const { who } = contender;
-    const outcome = withLosses(
-      outcomes.find((each) => each.who === who),
-      learnt,
-    );
-    if (!outcome) continue;
-    const ms = outcome.rounds.map(([step]) => step);
-    if (ms.length > 0) medians.set(who, median(ms));
-    await benchRow({
-      ...{ section: SECTION, case: name, who, ours, precision: 'f32', ms, shown: 'ms', failed: outcome.failed },
-      work: { bytes: 0, flops: ours ? flops : 0 },
-      note: lossNote(learnt.losses),
-    });
-  }
-  const best = Math.min(...peers.flatMap(({ who }) => medians.get(who) ?? []));
-  const ours = medians.get('ours');
-  if (!ours || !Number.isFinite(best)) return;
-  await benchFact({
-    ...{ section: SECTION, case: name, what: 'ahead of the best peer', value: best / ours, unit: 'x', least: 2 },
-  });
-}
-
-function oursFor(who: string, llama: (gpu: Gpu) => Promise<Llama>, choices: KernelChoices) {
-  const { rate, beta1, beta2, epsilon } = ADAM;
-  const recipe: Recipe = {
-    ...RECIPE,
-    ...{ baseRate: baseRateFor(rate), beta1, beta2, epsilon },
-    ...{ weightDecay: 0, dropout: 0, maxLength: ADAPTER_STEP.length },
-  };
-  const sequences = trainingTokens().map((ids): Sequence => {
-    const slots = [MODALITY_SLOT, ...ids.slice(1)];
-    return { slots, labels: slots.map((id, i) => (i === 0 ? 0 : id)), modality: 0 };
-  });
-  const load = async (gpu: Gpu) => withAdapters(gpu, await llama(gpu));
-  const { contender, learnt } = trainerContender({ who, recipe, choices, sequences, load });
-  const make = async (): Promise<Runner | undefined> => {
-    const runner = await contender.make();
-    return runner && { ...runner, run: () => averaged(async () => (await runner.warm!()) as number) };
-  };
-  return { contender: { ...contender, make }, learnt };
-}
-
-function peerContender(who: string, open: () => Promise<PeerStep>): { contender: Contender; learnt: Learnt } {
-  const learnt: Learnt = { losses: [], peakBytes: 0 };
-  const make = async (): Promise<Runner> => {
-    const peer = await open();
-    const step = async () => {
-      learnt.losses.push(await peer.step());
-    };
-    return { warm: step, run: () => averaged(step), dispose: () => peer.dispose() };
-  };
-  return { contender: { who, ours: false, make }, learnt };
-}
-
-async function averaged(step: () => Promise<unknown>): Promise<[ms: number]> {
-  const began = performance.now();
-  let steps = 0;
-  while (performance.now() - began < ROUND_MS) {
-    await step();
-    steps++;
-  }
-  return [(performance.now() - began) / steps];
-}
-
-/** Who does not learn has not done the work: its times do not count. */
-function withLosses(outcome: Outcome | undefined, { losses }: Learnt): Outcome | undefined {
-  if (!outcome || outcome.rounds.length === 0) return outcome;
-  const last = losses.at(-1)!;
-  if (losses.every(Number.isFinite) && last < losses[0]) return outcome;
-  return { ...outcome, rounds: [], failed: `the loss does not fall: ${lossNote(losses)}` };
-}
-
-const lossNote = (losses: readonly number[]) =>
-  losses.length > 0
-    ? `loss ${losses[0].toFixed(3)} to ${losses.at(-1)!.toFixed(3)} in ${losses.length} steps`
-    : undefined;
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }

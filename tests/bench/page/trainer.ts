@@ -4,10 +4,17 @@ import type { KernelChoices } from '../../../src/gpu/choices';
 import { Gpu } from '../../../src/gpu/device';
 import type { Lavin } from '../../../src/models/lavin';
 import type { Sequence } from '../../../src/train/batch';
-import type { Recipe } from '../../../src/train/recipe';
+import { LAVIN_RECIPE, type Recipe } from '../../../src/train/recipe';
 import { Trainer, type TrainerOptions, type TrainingData } from '../../../src/train/trainer';
 import { noise } from './blocks';
+import type { Learnt } from './learnt';
 import type { Contender, Runner } from './measure';
+
+/** LaVIN's recipe with steps of one micro-batch and no warm-up, so that a few steps show. */
+export function benchRecipe(microBatch: number, rate: number, changes: Partial<Recipe>): Recipe {
+  const steps = { microBatch, accumulation: 1, epochs: 1000, warmupEpochs: 0, baseRate: (rate * 256) / microBatch };
+  return { ...LAVIN_RECIPE, ...steps, ...changes };
+}
 
 export interface TrainerCase extends Pick<TrainerOptions, 'vision' | 'recompute'> {
   readonly who: string;
@@ -15,14 +22,6 @@ export interface TrainerCase extends Pick<TrainerOptions, 'vision' | 'recompute'
   readonly choices: KernelChoices;
   readonly sequences: readonly Sequence[];
   load(gpu: Gpu): Promise<Lavin>;
-}
-
-/** What a contender came to beside its times. */
-export interface Learnt {
-  /** Of every step, from the first. */
-  readonly losses: number[];
-  /** Largest sum of all GPU buffers. */
-  peakBytes: number;
 }
 
 /** A trainer that is ready, on a device of its own: what the ledger counts is this run alone. */
@@ -83,16 +82,19 @@ export class TrainerRun {
   }
 }
 
-/** Times per round: a step, and the loss alone. */
-export function trainerContender(options: TrainerCase): { contender: Contender; learnt: Learnt } {
+/** @param round a round's times of a run that has made its first step */
+export function trainerContender(
+  options: TrainerCase,
+  round: (run: TrainerRun) => Promise<readonly number[]>,
+): { contender: Contender; learnt: Learnt } {
   const learnt: Learnt = { losses: [], peakBytes: 0 };
   const make = async (): Promise<Runner> => {
     const run = await TrainerRun.open(options, learnt);
-    return {
-      warm: () => run.step(),
-      run: async () => [await run.step(), await run.forward()],
-      dispose: () => run.dispose(),
+    const warm = async () => {
+      await run.step();
+      await run.forward();
     };
+    return { warm, run: () => round(run), dispose: () => run.dispose() };
   };
   return { contender: { who: options.who, ours: true, make }, learnt };
 }
