@@ -49,6 +49,9 @@ FXEMOJI = {
 CLIPART_SKIP = re.compile(r"/(flags|logos|icons|special|network|diagrams|flowchart|map_symbols|jigsaw|roadsigns|aiga-symbols|unsorted/duplicates|patterns|gradients|alphabets|money|semaphore|disability|led|hazard)(/|$)")
 
 
+MOST_CLIP_ART = 24
+
+
 class Found(NamedTuple):
     source: str
     drawing: str      # with the family: the group
@@ -163,8 +166,12 @@ def clip_owners(concepts: List[Concept], index: Index, rejected: Dict[str, List[
 
 
 def clip_pictures(concept: Concept, owners: Dict[Tuple[str, Path], str], size: int) -> Iterator[Found]:
-    for (source, path), name in owners.items():
-        if name == concept.name:
+    mine = sorted((key for key, name in owners.items() if name == concept.name), key=lambda key: order(key[1].name))
+    taken: Dict[str, int] = {}
+    for source, path in mine:
+        # A hundred arrows would outweigh everything else.
+        taken[source] = taken.get(source, 0) + 1
+        if taken[source] <= MOST_CLIP_ART:
             yield Found(source, re.sub(r"_mirror$", "", path.stem), path.name, lambda p=path: from_file(p, size))
 
 
