@@ -15,6 +15,8 @@ import { benchRecipe, trainerContender } from './trainer';
 
 /** Least that a round takes; as many steps as that is are averaged. */
 const ROUND_MS = 1000;
+/** jax-js compiles its kernels for two minutes where both cores are busy. */
+const LIMIT_MS = 300_000;
 
 /** A small frozen transformer with adapters, beside jax-js and tfjs: ms per step, its loss read. */
 export async function adapterStep(rounds: number, choices: KernelChoices): Promise<void> {
@@ -39,6 +41,7 @@ export async function adapterStep(rounds: number, choices: KernelChoices): Promi
   const outcomes = await alternate(
     all.map(({ contender }) => contender),
     rounds,
+    LIMIT_MS,
   );
   const medians = new Map<string, number>();
   for (const { contender, ours, learnt } of all) {
