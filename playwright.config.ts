@@ -15,11 +15,20 @@ const folder = process.env.E2E_PORT ? `node_modules/.cache/site-${port}` : 'dist
 /** WebGPU on SwiftShader where there is no GPU. */
 const software = hasRealGpu() ? [] : ['--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'];
 
+/** Specs that run the real engine, or measure. */
+const REAL_ENGINE = /(-starter|starter|smollm2|offline|smoothness|decode-browser)\.spec\.ts$/;
+
 /** The built site, as a static host would serve it, in Chromium. */
 export default defineConfig({
   testDir: 'tests/e2e',
   outputDir: 'test-results',
-  workers: 1,
+  // Scripted engines wait more than they work. The real one on a software GPU takes every core there is, and smoothness is
+  // measured: one of these at a time.
+  workers: 2,
+  projects: [
+    { name: 'scripted engine', testIgnore: REAL_ENGINE, workers: 2 },
+    { name: 'real engine', testMatch: REAL_ENGINE, workers: 1 },
+  ],
   retries: 0,
   forbidOnly: process.env.CI === 'true',
   timeout: 180_000,

@@ -20,12 +20,11 @@ import { Missing, provideBrowser, provideDrivers } from './setup/provide.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const suites = ['unit', 'kernels', 'goldens', 'engine', 'e2e'];
 /**
- * What sits above the kernels and takes minutes on SwiftShader: run on the first driver alone, unless another is named.
- * Goldens and kernels, and the engine's answers, run on every driver.
+ * Kernels and goldens run on every driver. What is built on them runs in Node on the first driver alone, unless another is
+ * named; the page's tests run it in a browser, on SwiftShader.
+ * @param {string} file
  */
-const ONCE = ['adapters', 'evaluate', 'memory', 'merged', 'smollm2-training', 'train-cli', 'trainer'];
-/** @param {string} file */
-const isOnce = (file) => ONCE.some((name) => file.endsWith(`engine/${name}.test.ts`));
+const isOnce = (file) => file.startsWith('tests/engine/');
 const totals = { passed: 0, failed: 0, skipped: 0 };
 /** @type {string[]} */
 const skips = [];

@@ -220,7 +220,9 @@ export function useShelf(state: State, dispatch: ActionDispatch<[Action]>, chat:
     const find = async (id: string): Promise<Conversation | undefined> =>
       id === latest.current.chat.id ? conversationOf(latest.current.chat) : readConversation(id);
     const begin = async () => {
-      await quiet();
+      // At once where nothing is being written: the next words typed are the new chat's, however slow the disk.
+      if (latest.current.chat.turn.phase === 'answering') await quiet();
+      else void saver.flush();
       dispatch({ type: 'new-chat' });
       if (location.hash !== '#/chat') history.pushState(null, '', '#/chat');
     };

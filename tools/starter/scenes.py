@@ -27,6 +27,7 @@ class PictureSet:
 
     def __init__(self) -> None:
         self.rgba = np.load(PICTURES / "rgba.npy", mmap_mode="r")
+        self.small = self._small(64)
         self.rows: List[dict] = [json.loads(line) for line in (PICTURES / "pictures.jsonl").read_text().splitlines()]
         self.concepts: List[dict] = json.loads((PICTURES / "concepts.json").read_text())
         self.names = [c["name"] for c in self.concepts]
@@ -35,6 +36,18 @@ class PictureSet:
         self.concept = torch.tensor([number[r["concept"]] for r in self.rows])
         self.kind_of = torch.tensor([self.kinds.index(c["kind"]) for c in self.concepts])
         self.colour = self._colours()
+
+    def _small(self, size: int) -> Tensor:
+        """(N, 4, size, size) uint8, premultiplied by alpha: what views are made from. Larger than a view it need not be."""
+        cached = PICTURES / f"premultiplied-{size}.npy"
+        if not cached.exists() or cached.stat().st_mtime < (PICTURES / "rgba.npy").stat().st_mtime:
+            parts = []
+            for start in range(0, len(self.rgba), 200):
+                f = torch.from_numpy(np.ascontiguousarray(self.rgba[start:start + 200])).permute(0, 3, 1, 2).float()
+                f = torch.cat([f[:, :3] * f[:, 3:] / 255, f[:, 3:]], 1)
+                parts.append((F.interpolate(f, size=size, mode="area") + 0.5).clamp(0, 255).to(torch.uint8).numpy())
+            np.save(cached, np.concatenate(parts))
+        return torch.from_numpy(np.load(cached))
 
     def _colours(self) -> Tensor:
         cached = PICTURES / "colours.json"
@@ -121,7 +134,7 @@ class Painter:
     def __init__(self, pictures: PictureSet, size: int, seed: int, strength: Strength = TRAINING) -> None:
         self.set, self.size, self.strength = pictures, size, strength
         self.random = torch.Generator().manual_seed(seed)
-        self.masks = shape_masks(pictures.rgba.shape[1])
+        self.masks = shape_masks(pictures.small.shape[2])
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         return torch.rand(*shape, generator=self.random) * (high - low) + low
@@ -162,7 +175,7 @@ class Painter:
             t = w * gx + (1 - w) * gy
             gradient = a[rows] * (1 - t) + b * t
             noise = F.interpolate(torch.rand(k, 3, 8, 8, generator=self.random), size=s, mode="bilinear") * 0.6 + a[rows] * 0.4
-            other = F.interpolate(pool[torch.randint(len(pool), (k,), generator=self.random)][:, :3, 24:72, 24:72], size=s, mode="bilinear", align_corners=False)
+            other = F.interpolate(pool[torch.randint(len(pool), (k,), generator=self.random)][:, :3, 16:48, 16:48], size=s, mode="bilinear", align_corners=False)
             soft = F.interpolate(F.avg_pool2d(other, 4), size=s, mode="bilinear", align_corners=False)
             pick = third[:, None, None, None]
             out[rows] = torch.where(pick < 0.4, gradient, torch.where(pick < 0.7, noise, soft * 0.7 + 0.3 * a[rows]))
@@ -170,8 +183,7 @@ class Painter:
 
     def load(self, ids: Tensor) -> Tensor:
         """(N, 4, H, H) float, premultiplied by alpha."""
-        rgba = torch.from_numpy(np.ascontiguousarray(self.set.rgba[ids.numpy()])).permute(0, 3, 1, 2).float() / 255
-        return torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
+        return self.set.small[ids].float() / 255
 
     def recolour(self, rgba: Tensor) -> Tensor:
         """Turns hues, greys and draws lines on some; True where the colour is no longer the label's."""

@@ -23,9 +23,9 @@ PREFIX = "backbone.visual."
 class VitShape:
     image_size: int = 64
     patch_size: int = 16
-    width: int = 256
+    width: int = 192
     layers: int = 6
-    heads: int = 8
+    heads: int = 6
     every: int = 1              # a class token is handed over after each `every`-th block
 
     @property
