@@ -1,0 +1,129 @@
+"""The starter's LLaMA: pre-norm blocks, RMSNorm, interleaved RoPE, SwiGLU, tied output. Names as Meta's checkpoints have them."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LmShape:
+    dim: int = 192
+    layers: int = 6
+    heads: int = 6
+    hidden: int = 512
+    vocabulary: int = 2048
+    context: int = 512
+    eps: float = 1e-5
+    theta: float = 10000.0
+
+
+class RmsNorm(nn.Module):
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        f = x.float()
+        return (f * torch.rsqrt((f * f).mean(-1, keepdim=True) + self.eps) * self.weight).to(x.dtype)
+
+
+def rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """x (B, H, T, dh), pairs (2i, 2i+1); cos and sin (T, dh/2)."""
+    a, b = x[..., 0::2], x[..., 1::2]
+    return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
+
+
+class Layer(nn.Module):
+    def __init__(self, s: LmShape) -> None:
+        super().__init__()
+        self.heads = s.heads
+        self.attention_norm, self.ffn_norm = RmsNorm(s.dim, s.eps), RmsNorm(s.dim, s.eps)
+        linear = lambda i, o: nn.Linear(i, o, bias=False)  # noqa: E731
+        self.wq, self.wk, self.wv, self.wo = (linear(s.dim, s.dim) for _ in range(4))
+        self.w1, self.w3, self.w2 = linear(s.dim, s.hidden), linear(s.dim, s.hidden), linear(s.hidden, s.dim)
+
+    def forward(self, h: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
+        b, t, d = h.shape
+        z = self.attention_norm(h)
+        q, k, v = (w(z).view(b, t, self.heads, -1).transpose(1, 2) for w in (self.wq, self.wk, self.wv))
+        q, k = rope(q, cos, sin), rope(k, cos, sin)
+        scores = q @ k.transpose(-1, -2) * (d // self.heads) ** -0.5 + bias
+        h = h + self.wo((scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(b, t, d))
+        z = self.ffn_norm(h)
+        return h + self.w2(F.silu(self.w1(z)) * self.w3(z))
+
+
+class Lm(nn.Module):
+    def __init__(self, shape: LmShape) -> None:
+        super().__init__()
+        s = self.shape = shape
+        self.embedding = nn.Embedding(s.vocabulary, s.dim)
+        self.layers = nn.ModuleList(Layer(s) for _ in range(s.layers))
+        self.norm = RmsNorm(s.dim, s.eps)
+        i = torch.arange(0, s.dim // s.heads, 2, dtype=torch.float64)
+        angle = torch.arange(s.context, dtype=torch.float64)[:, None] * s.theta ** (-i / (s.dim // s.heads))
+        self.register_buffer("cos", angle.cos().float(), persistent=False)
+        self.register_buffer("sin", angle.sin().float(), persistent=False)
+        nn.init.normal_(self.embedding.weight, std=0.05)
+        for layer in self.layers:
+            for w in (layer.wq, layer.wk, layer.wv, layer.w1, layer.w3):
+                nn.init.normal_(w.weight, std=s.dim**-0.5 * 0.7)
+            for w in (layer.wo, layer.w2):
+                nn.init.normal_(w.weight, std=w.weight.shape[1] ** -0.5 / (2 * s.layers) ** 0.5)
+
+    def forward(self, ids: Tensor, documents: Optional[Tensor] = None, positions: Optional[Tensor] = None) -> Tensor:
+        """ids (B, T) -> logits (B, T, V). documents (B, T) number what may attend to each other; by default one document a row."""
+        b, t = ids.shape
+        allowed = torch.ones(t, t, dtype=torch.bool, device=ids.device).tril()
+        if documents is not None:
+            allowed = allowed & (documents[:, :, None] == documents[:, None, :])
+            allowed = allowed[:, None]
+        bias = torch.zeros(allowed.shape, device=ids.device).masked_fill(~allowed, float("-inf"))
+        h = self.embedding(ids)
+        for layer in self.layers:
+            h = layer(h, self.cos[:t], self.sin[:t], bias)
+        return F.linear(self.norm(h), self.embedding.weight)
+
+    def checkpoint(self) -> Dict[str, Tensor]:
+        """Under Meta's names."""
+        out = {"tok_embeddings.weight": self.embedding.weight, "norm.weight": self.norm.weight}
+        for i, layer in enumerate(self.layers):
+            n = f"layers.{i}."
+            for name in ("wq", "wk", "wv", "wo"):
+                out[f"{n}attention.{name}.weight"] = getattr(layer, name).weight
+            for name in ("w1", "w2", "w3"):
+                out[f"{n}feed_forward.{name}.weight"] = getattr(layer, name).weight
+            out[n + "attention_norm.weight"], out[n + "ffn_norm.weight"] = layer.attention_norm.weight, layer.ffn_norm.weight
+        return {k: v.detach().contiguous() for k, v in out.items()}
+
+
+@torch.no_grad()
+def greedy(model: Lm, prompts: List[List[int]], eos: int, stop: List[int], longest: int = 40) -> List[List[int]]:
+    """Answers of several prompts at once, each from its own row; padded on the right, so that positions are as in training."""
+    rows = [list(p) for p in prompts]
+    done = [False] * len(rows)
+    for _ in range(longest):
+        width = max(map(len, rows))
+        ids = torch.tensor([r + [0] * (width - len(r)) for r in rows], device=model.embedding.weight.device)
+        logits = model(ids)
+        for i, r in enumerate(rows):
+            if not done[i]:
+                token = int(logits[i, len(r) - 1].argmax())
+                r.append(token)
+                done[i] = token == eos or r[-len(stop):] == stop
+        if all(done):
+            break
+    out = []
+    for r, p in zip(rows, prompts):
+        new = r[len(p):]
+        if new and new[-1] == eos:
+            new = new[:-1]
+        elif new[-len(stop):] == stop:
+            new = new[:-len(stop)]
+        out.append(new)
+    return out
