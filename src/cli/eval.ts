@@ -146,14 +146,21 @@ async function refuseMisfit(adapters: AdapterFile, files: ModelFiles): Promise<v
 
 const percent = (share: number) => `${(100 * share).toFixed(2)}%`;
 
-function describeEvaluation({ score, classes, majority, wrongPicture, problems, stopped }: Evaluation): string {
+function describeEvaluation(evaluation: Evaluation): string {
+  const { score, classes, majority, wrongPicture, skills, problems, stopped } = evaluation;
   const line = (name: string, { questions, right, unparsed, accuracy }: Score) =>
     `${name.padEnd(14)}${percent(accuracy).padStart(8)}  ${right} of ${questions}` +
     (unparsed > 0 ? `, ${unparsed} without an answer that could be read` : '');
+  const beside = ({ majority, wrongPicture }: Evaluation['skills'][string]) =>
+    [
+      ...(wrongPicture ? [`wrong picture ${percent(wrongPicture.accuracy)}`] : []),
+      ...(majority ? [`majority ${percent(majority.accuracy)}`] : []),
+    ].map((words) => `, ${words}`);
   return [
     ...(stopped ? ['stopped early; of the questions asked so far:'] : []),
     line('all', score),
     ...Object.entries(classes).map(([name, of]) => line(name, of)),
+    ...Object.entries(skills).map(([name, of]) => [line(name, of.score), ...beside(of)].join('')),
     ...(wrongPicture ? [line('wrong picture', wrongPicture)] : []),
     ...(majority
       ? [`${'majority'.padEnd(14)}${percent(majority.accuracy).padStart(8)}  always "${majority.answer}"`]

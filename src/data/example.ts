@@ -12,6 +12,10 @@ export interface Example {
   readonly id: string;
   readonly ask: Ask;
   readonly answer: string;
+  /** Other answers that are as right: synonyms. Trained on is `answer`. */
+  readonly accept?: readonly string[];
+  /** What is asked for, as the dataset names it: results are broken down by it. */
+  readonly skill?: string;
   /** The picture's path in the dataset's folder, with "/". */
   readonly image?: string;
   /** Of ScienceQA: what its results are broken down by. */

@@ -21,7 +21,10 @@ const FIELDS = {
   id: ['id', 'qid'],
 } as const;
 
-/** One JSON object per line: `{"instruction", "input"?, "answer", "image"?, "id"?}`. */
+/**
+ * One JSON object per line: `{"instruction", "input"?, "answer", "image"?, "id"?, "skill"?, "accept"?}`. `accept` is other
+ * right answers in one text, with "|" between them.
+ */
 export async function* readJsonl(
   source: ByteSource,
   folder: DatasetFolder,
@@ -114,12 +117,12 @@ async function rowOf(
     return { name, value: Object.hasOwn(fields, name) ? (fields[name] ?? undefined) : undefined };
   };
   const [instruction, answer, id] = [field(FIELDS.instruction), field(FIELDS.answer), field(FIELDS.id)];
-  const [input, image] = [field(['input']), field(['image'])];
+  const [input, image, skill, accept] = ['input', 'image', 'skill', 'accept'].map((name) => field([name]));
   for (const { name, value } of [instruction, answer]) {
     if (value === undefined) return bad(`"${name}" is missing`);
     if (typeof value === 'string' && value.trim() === '') return bad(`"${name}" is empty`);
   }
-  for (const { name, value } of [instruction, answer, input, image]) {
+  for (const { name, value } of [instruction, answer, input, image, skill, accept]) {
     if (value !== undefined && typeof value !== 'string') return bad(`"${name}" is not text`);
   }
   if (id.value !== undefined && typeof id.value !== 'string' && typeof id.value !== 'number') {
@@ -131,7 +134,13 @@ async function rowOf(
     kind === 'prompt'
       ? { kind, text }
       : { kind, text, ...(input.value !== undefined && { input: input.value as string }) };
-  const example = { id: name, ask, answer: answer.value as string };
+  const example: Example = {
+    id: name,
+    ask,
+    answer: answer.value as string,
+    ...(accept.value !== undefined && { accept: (accept.value as string).split('|') }),
+    ...(skill.value !== undefined && { skill: skill.value as string }),
+  };
   if (image.value === undefined || image.value === '') return { line, example };
 
   const told = plainPath(image.value as string);

@@ -28,10 +28,16 @@ function answerLetter(completion: string): string | undefined {
 
 const LETTERS = ['A', 'B', 'C', 'D', 'E'];
 
-/** Judges a completion: by its letter where the example is ScienceQA's, else by exact match of the normalised texts. */
-export function judge(example: Pick<Example, 'answer' | 'science'>, completion: string): Verdict {
-  const { science } = example;
-  if (!science) return normalizeAnswer(completion) === normalizeAnswer(example.answer) ? 'right' : 'wrong';
+/**
+ * Judges a completion: by its letter where the example is ScienceQA's, else by exact match of the normalised text with one
+ * of the right answers.
+ */
+export function judge(example: Pick<Example, 'answer' | 'accept' | 'science'>, completion: string): Verdict {
+  const { science, answer, accept = [] } = example;
+  if (!science) {
+    const given = normalizeAnswer(completion);
+    return [answer, ...accept].some((right) => normalizeAnswer(right) === given) ? 'right' : 'wrong';
+  }
   const letter = answerLetter(completion);
   const choice = letter === undefined ? -1 : LETTERS.indexOf(letter);
   if (choice < 0 || choice >= science.choices.length) return 'unparsed';

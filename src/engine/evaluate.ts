@@ -41,11 +41,20 @@ export interface Evaluation {
   /** Of the examples that were asked; absent if none was. */
   readonly majority: ReturnType<typeof majorityBaseline>;
   readonly wrongPicture?: Score;
+  /** The same by skill, in the order in which the dataset comes to them; empty where it names none. */
+  readonly skills: Readonly<Record<string, SkillScore>>;
   readonly problems: readonly { readonly id: string; readonly problem: string }[];
   /** Tokens generated. */
   readonly tokens: number;
   /** Cut short by the signal. */
   readonly stopped: boolean;
+}
+
+/** How one skill of the dataset went. */
+export interface SkillScore {
+  readonly score: Score;
+  readonly majority: ReturnType<typeof majorityBaseline>;
+  readonly wrongPicture?: Score;
 }
 
 /**
@@ -61,8 +70,8 @@ export async function evaluate(
   const { wrongPicture, signal, onAnswer } = options;
   if (examples.some(({ image }) => image !== undefined) && !model.vision) throw new BlindError();
   const swapped = wrongPicture ? wrongPictures(examples) : [];
-  const [tally, floor] = [new Tally(), new Tally()];
-  const asked: Example[] = [];
+  const all = new Account();
+  const skills = new Map<string, Account>();
   const problems: { id: string; problem: string }[] = [];
   let [tokens, done] = [0, 0];
   const questions = [
@@ -75,21 +84,50 @@ export async function evaluate(
     tokens += result.tokens;
     const { completion, problem } = result;
     const verdict = problem === undefined ? judge(example, completion) : 'unparsed';
-    (wrong ? floor : tally).add(example, verdict);
-    if (!wrong) asked.push(example);
+    all.add(example, verdict, wrong);
+    const { skill } = example;
+    if (skill !== undefined) {
+      const account = skills.get(skill) ?? new Account();
+      skills.set(skill, account);
+      account.add(example, verdict, wrong);
+    }
     if (problem !== undefined && !wrong) problems.push({ id: example.id, problem });
     done++;
     onAnswer?.({ example, completion, verdict, problem, wrongPicture: wrong, done, of: questions.length });
   }
   return {
-    score: tally.all,
-    classes: tally.classes,
-    majority: majorityBaseline(asked),
-    ...(wrongPicture && { wrongPicture: floor.all }),
+    ...all.scores(wrongPicture),
+    classes: all.tally.classes,
+    skills: Object.fromEntries([...skills].map(([name, account]) => [name, account.scores(account.floored)])),
     problems,
     tokens,
     stopped: signal?.aborted ?? false,
   };
+}
+
+/** What was asked of one kind, about the right pictures and about wrong ones. */
+class Account {
+  readonly tally = new Tally();
+  private readonly floor = new Tally();
+  private readonly asked: Example[] = [];
+
+  add(example: Example, verdict: Verdict, wrong: boolean): void {
+    (wrong ? this.floor : this.tally).add(example, verdict);
+    if (!wrong) this.asked.push(example);
+  }
+
+  /** Whether anything was asked about wrong pictures. */
+  get floored(): boolean {
+    return this.floor.all.questions > 0;
+  }
+
+  scores(floor = false): SkillScore {
+    return {
+      score: this.tally.all,
+      majority: majorityBaseline(this.asked),
+      ...(floor && { wrongPicture: this.floor.all }),
+    };
+  }
 }
 
 /** Each question about a picture with the next different picture, in a ring. */

@@ -37,10 +37,17 @@ const HOT = 'What is the opposite of hot?';
 const rows = (list: readonly object[]) => list.map((row) => `${JSON.stringify(row)}\n`).join('');
 const MIXED = {
   'questions.jsonl': rows([
-    { id: 'blue', instruction: COLOUR, output: 'it is  BLUE', image: 'blue-disc.png' },
-    { id: 'hot', instruction: HOT, output: 'The opposite of hot is cold.' },
-    { id: 'red', instruction: COLOUR, output: 'It is red.', image: 'red-disc.png' },
-    { id: 'cold', instruction: HOT, output: 'Hot.' },
+    { id: 'blue', instruction: COLOUR, output: 'it is  BLUE', image: 'blue-disc.png', skill: 'colour' },
+    { id: 'hot', instruction: HOT, output: 'The opposite of hot is cold.', skill: 'opposite' },
+    {
+      id: 'red',
+      instruction: COLOUR,
+      output: 'Scarlet.',
+      accept: 'It is red.',
+      image: 'red-disc.png',
+      skill: 'colour',
+    },
+    { id: 'cold', instruction: HOT, output: 'Hot.', skill: 'opposite' },
   ]),
 };
 
@@ -84,6 +91,17 @@ describe('the starter', () => {
       expect(result.classes).toMatchObject({ image: { right: 2, questions: 2 }, text: { right: 1, questions: 2 } });
       expect(result.wrongPicture).toEqual({ questions: 2, right: 0, unparsed: 0, accuracy: 0 });
       expect(result.majority).toEqual({ answer: 'hot', accuracy: 0.25 });
+      expect(result.skills).toEqual({
+        colour: {
+          score: { questions: 2, right: 2, unparsed: 0, accuracy: 1 },
+          majority: { answer: 'it is blue', accuracy: 0.5 },
+          wrongPicture: { questions: 2, right: 0, unparsed: 0, accuracy: 0 },
+        },
+        opposite: {
+          score: { questions: 2, right: 1, unparsed: 0, accuracy: 0.5 },
+          majority: { answer: 'hot', accuracy: 0.5 },
+        },
+      });
       expect(result.tokens).toBeGreaterThan(12);
       expect(result.stopped).toBe(false);
     },

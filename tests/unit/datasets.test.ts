@@ -302,6 +302,26 @@ describe('instructions', () => {
     ]);
   });
 
+  it('skills and other right answers', async () => {
+    const { summary, examples } = await load({
+      'data.jsonl': [
+        '{"id": "a", "instruction": "What is it?", "answer": "a cup", "accept": "a mug|cup", "skill": "name"}',
+        '{"instruction": "x", "answer": "y", "accept": ["z"]}',
+        '{"instruction": "x", "answer": "y", "skill": 3}',
+      ].join('\n'),
+    });
+    expect(examples).toEqual<Example[]>([
+      {
+        id: 'a',
+        ask: { kind: 'instruction', text: 'What is it?' },
+        answer: 'a cup',
+        accept: ['a mug', 'cup'],
+        skill: 'name',
+      },
+    ]);
+    expect(summary.bad.first.map(({ problem }) => problem)).toEqual(['"accept" is not text', '"skill" is not text']);
+  });
+
   it('CSV', async () => {
     const { kind, summary, examples } = await load({
       'data.csv': 'Image,Question,Answer\nred.png,"What, colour?",Red.\n,Hi,"Hello\nyou"\nred.png,short\n,,x\n',

@@ -56,6 +56,14 @@ describe('exact match', () => {
   });
 });
 
+it('other right answers are as right, and no others', () => {
+  const cup = { ...plain('It is a cup.'), accept: ['It is a mug.', 'a cup'] };
+  expect(['It is a cup', 'it is a MUG.', 'A cup!', 'a mug', ''].map((given) => judge(cup, given))).toEqual([
+    ...['right', 'right', 'right'],
+    ...['wrong', 'wrong'],
+  ]);
+});
+
 describe("ScienceQA's letter", () => {
   it.each([
     ['The answer is B. BECAUSE: A stone is no living thing.', 'right'],

@@ -155,22 +155,24 @@ for (let n = 0; n < scenes; n++) {
   const plural = count > 1 ? `${shape}s` : shape;
   add(held, {
     id: `colour-${n}`,
+    skill: 'colour',
     image,
     instruction: `What colour ${count > 1 ? 'are' : 'is'} the ${plural}?`,
     answer: `${count > 1 ? 'They are' : 'It is'} ${colour}.`,
   });
   add(held, {
     id: `count-${n}`,
+    skill: 'count',
     image,
     instruction: 'How many shapes are there?',
     answer: `There ${count > 1 ? 'are' : 'is'} ${NUMBERS[count - 1]}.`,
   });
-  add(held, { id: `shape-${n}`, image, instruction: 'What shape is it?', answer: `It is a ${shape}.` });
+  add(held, { id: `shape-${n}`, skill: 'shape', image, instruction: 'What shape is it?', answer: `It is a ${shape}.` });
 }
 TEXTS.forEach(([instruction, answer], n) => {
   // Few texts, many scenes: each text several times, so that a tenth of the training examples have no picture.
   const times = n % 10 === 9 ? 1 : Math.max(1, Math.round((scenes * 2.7 * 0.15) / TEXTS.length));
-  for (let i = 0; i < times; i++) add(n % 10 === 9, { id: `text-${n}-${i}`, instruction, answer });
+  for (let i = 0; i < times; i++) add(n % 10 === 9, { id: `text-${n}-${i}`, skill: 'text', instruction, answer });
 });
 for (const [name, lines] of Object.entries(rows)) writeFileSync(join(folder, `${name}.jsonl`), lines.join(''));
 console.log(`${folder}: ${rows.train.length} examples to train on, ${rows['held-out'].length} held out`);
