@@ -76,15 +76,18 @@ class Lm(nn.Module):
             for w in (layer.wo, layer.w2):
                 nn.init.normal_(w.weight, std=w.weight.shape[1] ** -0.5 / (2 * s.layers) ** 0.5)
 
-    def forward(self, ids: Tensor, documents: Optional[Tensor] = None, positions: Optional[Tensor] = None) -> Tensor:
+    def forward(self, ids: Tensor, documents: Optional[Tensor] = None) -> Tensor:
         """ids (B, T) -> logits (B, T, V). documents (B, T) number what may attend to each other; by default one document a row."""
-        b, t = ids.shape
-        allowed = torch.ones(t, t, dtype=torch.bool, device=ids.device).tril()
+        return self.run(self.embedding(ids), documents)
+
+    def run(self, h: Tensor, documents: Optional[Tensor] = None) -> Tensor:
+        """From embeddings h (B, T, D)."""
+        t = h.shape[1]
+        allowed = torch.ones(t, t, dtype=torch.bool, device=h.device).tril()
         if documents is not None:
             allowed = allowed & (documents[:, :, None] == documents[:, None, :])
             allowed = allowed[:, None]
-        bias = torch.zeros(allowed.shape, device=ids.device).masked_fill(~allowed, float("-inf"))
-        h = self.embedding(ids)
+        bias = torch.zeros(allowed.shape, device=h.device).masked_fill(~allowed, float("-inf"))
         for layer in self.layers:
             h = layer(h, self.cos[:t], self.sin[:t], bias)
         return F.linear(self.norm(h), self.embedding.weight)

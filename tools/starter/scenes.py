@@ -120,6 +120,12 @@ PLAIN = Strength(turn=0, smallest=0.8, mirror=0, hue=0, light=0, grey=0, line=0,
 TRAINING = Strength()
 
 
+def grown(share: float) -> Strength:
+    """Between easy views (0) and the full strength (1). Few-step runs learn much faster if views grow harder as they go."""
+    easy = Strength(turn=6, smallest=0.75, mirror=0.5, hue=0.1, light=0.1, grey=0.02, line=0.02, blur=0.05, busy=0.15)
+    return Strength(*(a + (b - a) * share for a, b in zip(easy, TRAINING)))
+
+
 class View(NamedTuple):
     image: Tensor                 # (N, 3, size, size), in 0..1
     labels: Dict[str, Tensor]     # each (N,), NONE where it does not apply

@@ -69,7 +69,7 @@ class Packer:
 def main(argv: Optional[List[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--tokens", type=int, default=14_000_000)
-    a.add_argument("--rows", type=int, default=32)
+    a.add_argument("--rows", type=int, default=16)
     a.add_argument("--length", type=int, default=128)
     a.add_argument("--device", default="cpu")
     a.add_argument("--threads", type=int, default=1)

@@ -22,10 +22,12 @@ import torch.nn.functional as F
 from optimiser import MuonAdamW
 from paths import VIT
 from run_state import Average, Log, Stop, load, rate, save
-from scenes import LABELS, NONE, PLAIN, Painter, PictureSet, normalise
+from scenes import LABELS, NONE, PLAIN, Painter, PictureSet, grown, normalise
 from vit_model import Vit, VitShape, describe
 
 WEIGHTS = {"name": 1.0, "kind": 0.3, "colour": 0.3, "count": 0.4, "left_shape": 0.3, "left_colour": 0.2, "right_shape": 0.3, "right_colour": 0.2}
+#: Images after which views have their full strength.
+GROWING = 400_000
 
 
 class Tower(nn.Module):
@@ -67,7 +69,7 @@ def accuracy(tower: Tower, pictures: PictureSet, ids: torch.Tensor, painter: Pai
 def main(argv: Optional[List[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--images", type=int, default=3_000_000)
-    a.add_argument("--batch", type=int, default=192)
+    a.add_argument("--batch", type=int, default=96)
     a.add_argument("--device", default="cpu")
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--minutes", type=float, default=1e9, help="end after this long; what was learned is kept")
@@ -125,6 +127,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     at = next_check = images
     next_check += 40_000
     while images < o.images and not stop.asked and time.time() - begun < o.minutes * 60:
+        painter.strength = grown(min(1.0, images / GROWING))
         view = painter.batch(ids, o.batch, weights)
         labels = {k: v.to(o.device) for k, v in view.labels.items()}
         with torch.autocast(o.device, torch.bfloat16):
