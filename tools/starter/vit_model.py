@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import torch
 import torch.nn as nn
@@ -64,7 +64,8 @@ class Vit(nn.Module):
         self.positions = nn.Parameter(sin_cos_positions(s))
         self.ln_pre = nn.LayerNorm(s.width)
         self.blocks = nn.ModuleList(Block(s.width, s.heads) for _ in range(s.layers))
-        nn.init.normal_(self.conv1.weight, std=(3 * s.patch_size**2) ** -0.5)
+        with torch.no_grad():
+            self.conv1.weight.copy_(cosines(s))
         for b in self.blocks:
             mimetic(b, s.heads)
             nn.init.normal_(b.fc.weight, std=(2 * s.width) ** -0.5)
@@ -74,6 +75,10 @@ class Vit(nn.Module):
 
     def forward(self, images: Tensor) -> List[Tensor]:
         """images (N, 3, S, S), normalised -> the class token after each block, before any last norm: layers x (N, width)."""
+        return self.levels(images)[0]
+
+    def levels(self, images: Tensor) -> Tuple[List[Tensor], Tensor]:
+        """The class tokens as above, and the patches' mean after the last block, (N, width)."""
         s = self.shape
         n, g, p = images.shape[0], s.image_size // s.patch_size, s.patch_size
         x = images.reshape(n, 3, g, p, g, p).permute(0, 2, 4, 1, 3, 5).reshape(n, g * g, 3 * p * p)
@@ -84,7 +89,7 @@ class Vit(nn.Module):
         for block in self.blocks:
             x = block(x)
             out.append(x[:, 0])
-        return out
+        return out, x[:, 1:].mean(1)
 
     def checkpoint(self) -> Dict[str, Tensor]:
         """Under the names that LaVIN and CLIP give them."""
@@ -107,6 +112,25 @@ def sin_cos_positions(s: VitShape) -> Tensor:
     y, x = torch.meshgrid(torch.arange(g).float(), torch.arange(g).float(), indexing="ij")
     parts = [f(v.reshape(-1, 1) * rate) for v in (x, y) for f in (torch.sin, torch.cos)]
     return torch.cat([torch.zeros(1, s.width), torch.cat(parts, 1) * 0.5])
+
+
+def cosines(s: VitShape) -> Tensor:
+    """A start for the patch projection, (width, 3 patch^2): the lowest frequencies of the 2-D cosine transform, of brightness and of
+    two colour differences. Pictures' power falls with frequency, so filters gain with it. Random filters would spend most of
+    the width on frequencies that pictures hardly have."""
+    p = s.patch_size
+    t = (torch.arange(p) + 0.5) * math.pi / p
+    basis = torch.stack([torch.cos(k * t) * (1 if k else 0.5**0.5) for k in range(p)]) * (2 / p) ** 0.5
+    by_frequency = sorted(((y * y + x * x) ** 0.5, y, x) for y in range(p) for x in range(p))
+    mixes = torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [0.5, 0.5, -1.0]])
+    mixes = mixes / mixes.norm(dim=1, keepdim=True)
+    rows: List[Tensor] = []
+    # Brightness gets twice as many frequencies as each colour difference.
+    for mix, share in zip(mixes, (0.5, 0.25, 0.25)):
+        for f, y, x in by_frequency[: round(s.width * share)]:
+            filt = basis[y][:, None] * basis[x][None, :] * (1 + f) / p
+            rows.append((mix[:, None, None] * filt).flatten())
+    return torch.stack(rows[: s.width])
 
 
 @torch.no_grad()

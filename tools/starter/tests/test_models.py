@@ -84,3 +84,32 @@ def test_muon_steps_are_orthogonal_and_learning_resumes_to_the_same_numbers(tmp_
 def test_the_rate_goes_up_stays_and_comes_down():
     assert rate(0) == 0 and rate(0.5) == 1 and rate(0.69) == 1 and rate(1) == 0
     assert 0 < rate(0.85) < 1
+
+
+@torch.no_grad()
+def test_trained_adapters_do_what_the_references_do():
+    from adapted_model import Adapted, AdapterShape
+    lm, vit = small()
+    start = {k: torch.from_numpy(v) + 0.05 * torch.randn(v.shape) for k, v in zero_adapters(lm, vit, 8, 16).items()}
+    model = Adapted(lm, vit, AdapterShape(8, 16), start).eval()
+    cfg, p = reference(lm, vit)
+    p = {**p, **start}
+    images = torch.randn(2, 3, 32, 32)
+    features = model.features(images)
+    assert torch.allclose(features, R.vit_forward(p, cfg, images).features, atol=1e-4)
+    tokens = model.image_tokens(features)
+    assert torch.allclose(tokens, R.adapter_mlp(features, p, "adapter_proj."), atol=1e-4)
+    ids = torch.randint(3, 97, (3, 14))
+    h = model.embed(ids, torch.tensor([1, 0, 1]), tokens, at=3)
+    want = R.llama_forward(p, cfg, h)
+    assert torch.allclose(model.logits(h), want.logits, atol=1e-3)
+    table = model.routing_table()
+    for layer, w in enumerate(want.routing_attn):
+        assert torch.allclose(torch.tensor([table[1][layer], table[0][layer]]), w[:2], atol=1e-4)
+
+
+def test_answers_are_foretold_from_the_slot_before():
+    from adapted_model import IGNORE, layout
+    ids, targets = layout([1, 5], 3, [6, 7], [8, 2])
+    assert ids == [1, 5, 0, 0, 0, 6, 7, 8, 2]
+    assert targets == [IGNORE] * 7 + [8, 2]

@@ -1,0 +1,137 @@
+"""The two bases joined by LaVIN's adapters, batched for training in PyTorch. Names, shapes and maths as tests/oracles/mma."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Tuple
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+from lm_model import Lm, rope
+from vit_model import Vit
+
+VISUAL = "backbone.visual.transformer.resblocks."
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class AdapterShape:
+    hidden: int = 8
+    projector: int = 128
+    temperature: float = 10.0
+    groups: int = 2
+    dropout: float = 0.1
+    #: Ablations: no adapters in the vision tower; one expert for both modalities.
+    visual: bool = True
+    routing: bool = True
+    #: A LayerNorm without parameters on the class tokens before the projector; no part of LaVIN.
+    norm_features: bool = False
+
+
+class Adapted(nn.Module):
+    def __init__(self, lm: Lm, vit: Vit, shape: AdapterShape, start: Dict[str, Tensor]) -> None:
+        super().__init__()
+        self.lm, self.vit, self.shape = lm, vit, shape
+        for p in (*lm.parameters(), *vit.parameters()):
+            p.requires_grad_(False)
+        self.trained = nn.ParameterDict({k.replace(".", "/"): nn.Parameter(v.clone()) for k, v in start.items() if shape.visual or not k.startswith(VISUAL)})
+
+    def of(self, name: str) -> Tensor:
+        return self.trained[name.replace(".", "/")]
+
+    def checkpoint(self) -> Dict[str, Tensor]:
+        return {k.replace("/", "."): v.detach().cpu().contiguous() for k, v in self.trained.items()}
+
+    def routed(self, z: Tensor, source: Tensor, prefix: str) -> Tensor:
+        """z (B, T, C); the router reads source, broadcastable to z."""
+        hidden = F.linear(z, self.of(prefix + "conv_A.weight")[..., 0], self.of(prefix + "conv_A.bias"))
+        hidden = F.dropout(hidden, self.shape.dropout, self.training)
+        w = (F.linear(source, self.of(prefix + "expert_weights.weight"), self.of(prefix + "expert_weights.bias")) / self.shape.temperature).softmax(-1)
+        if not self.shape.routing:
+            w = torch.stack([torch.ones_like(w[..., 0]), torch.zeros_like(w[..., 0])], -1)
+        out = z
+        for k, expert in enumerate(("conv_B", "conv_D")):
+            weight, bias = self.of(f"{prefix}{expert}.weight")[..., 0], self.of(f"{prefix}{expert}.bias")
+            parts = [F.linear(h, m) for h, m in zip(hidden.chunk(self.shape.groups, -1), weight.chunk(self.shape.groups, 0))]
+            out = out + w[..., k:k + 1] * (torch.cat(parts, -1) + bias)
+        return out
+
+    def features(self, images: Tensor) -> Tensor:
+        """images (N, 3, S, S) -> class tokens (N, blocks, W), through the tower's adapters."""
+        v = self.vit
+        s = v.shape
+        n, g, p = images.shape[0], s.image_size // s.patch_size, s.patch_size
+        x = v.conv1(images.reshape(n, 3, g, p, g, p).permute(0, 2, 4, 1, 3, 5).reshape(n, g * g, 3 * p * p))
+        x = v.ln_pre(torch.cat([v.cls.expand(n, 1, -1).to(x.dtype), x], 1) + v.positions)
+        out: List[Tensor] = []
+        for i, b in enumerate(v.blocks):
+            z = b.ln_1(x)
+            if self.shape.visual:
+                z = self.routed(z, z, f"{VISUAL}{i}.adapter_attn.")
+            q, k, val = b.qkv(z).view(n, -1, 3, s.heads, s.width // s.heads).permute(2, 0, 3, 1, 4)
+            a = (q @ k.transpose(-1, -2) * (s.width // s.heads) ** -0.5).softmax(-1)
+            x = x + b.out((a @ val).transpose(1, 2).reshape(n, -1, s.width))
+            h = b.fc(b.ln_2(x))
+            x = x + b.proj(h * torch.sigmoid(1.702 * h))
+            out.append(x[:, 0])
+        return torch.stack(out, 1)
+
+    def image_tokens(self, features: Tensor) -> Tensor:
+        """(N, F, W) -> (N, F, D)"""
+        f = F.layer_norm(features, features.shape[-1:]) if self.shape.norm_features else features
+        h = F.silu(F.linear(f, self.of("adapter_proj.conv_A.weight"), self.of("adapter_proj.conv_A.bias")))
+        return F.linear(h, self.of("adapter_proj.conv_B.weight"), self.of("adapter_proj.conv_B.bias"))
+
+    def embed(self, ids: Tensor, modality: Tensor, image: Optional[Tensor], at: int) -> Tensor:
+        """ids (B, T) with anything in the image's slots (from `at` on) -> (B, 1 + T, D) behind the modality token."""
+        h = self.lm.embedding(ids)
+        if image is not None:
+            rows = modality.nonzero()[:, 0]
+            h = h.clone()
+            h[rows, at:at + image.shape[1]] = image.to(h.dtype)
+        return torch.cat([self.of("adapter_modality_embedding.weight")[modality][:, None], h], 1)
+
+    def logits(self, h: Tensor) -> Tensor:
+        """h (B, T, D), the modality token first -> (B, T, V)."""
+        lm, t = self.lm, h.shape[1]
+        allowed = torch.ones(t, t, dtype=torch.bool, device=h.device).tril()
+        allowed[1:, 0] = False
+        bias = torch.zeros(t, t, device=h.device).masked_fill(~allowed, float("-inf"))
+        cos, sin = lm.cos[:t], lm.sin[:t]
+        for i, layer in enumerate(lm.layers):
+            b, _, d = h.shape
+            z = layer.attention_norm(h)
+            z = self.routed(z, z[:, :1], f"layers.{i}.adapter_attn.")
+            q, k, v = (w(z).view(b, t, layer.heads, -1).transpose(1, 2) for w in (layer.wq, layer.wk, layer.wv))
+            scores = rope(q, cos, sin) @ rope(k, cos, sin).transpose(-1, -2) * (d // layer.heads) ** -0.5 + bias
+            h = h + layer.wo((scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(b, t, d))
+            z = layer.ffn_norm(h)
+            h = h + layer.w2(F.silu(layer.w1(z)) * layer.w3(z))
+        return F.linear(lm.norm(h), lm.embedding.weight)
+
+    @torch.no_grad()
+    def routing_table(self) -> List[List[List[float]]]:
+        """[modality][layer][expert]: it depends on the modality alone."""
+        out = []
+        for m in range(2):
+            h = self.of("adapter_modality_embedding.weight")[m][None, None]
+            rows: List[List[float]] = []
+            for i, layer in enumerate(self.lm.layers):
+                z = layer.attention_norm(h)
+                prefix = f"layers.{i}.adapter_attn."
+                w = (F.linear(z, self.of(prefix + "expert_weights.weight"), self.of(prefix + "expert_weights.bias")) / self.shape.temperature).softmax(-1)
+                rows.append(w[0, 0].tolist())
+                z = self.routed(z, z, prefix)
+                h = h + layer.wo(layer.wv(z))       # it sees itself only: attention is 1
+                f = layer.ffn_norm(h)
+                h = h + layer.w2(F.silu(layer.w1(f)) * layer.w3(f))
+            out.append(rows)
+        return out
+
+
+def layout(before: List[int], slots: int, after: List[int], answer: List[int]) -> Tuple[List[int], List[int]]:
+    """One row: ids (0 in the image's slots) and targets, both without the modality token. Targets are the answer's ids in their own place."""
+    ids = before + [0] * slots + after + answer
+    return ids, [IGNORE] * (len(ids) - len(answer)) + answer
