@@ -209,6 +209,9 @@ function loadingWords(progress: LoadProgress | FeatureProgress): string {
 function report(line: ProgressLine, event: TrainEvent): void {
   if (event.type === 'rolled-back') {
     line.say(`step ${event.step}: three bad steps in a row; returned to the last good ones, rate halved`);
+  } else if (event.type === 'routing') {
+    // The log has the table; a line is no place for it.
+    return;
   } else if (event.type === 'validation') {
     line.say(`step ${event.step}: validation loss ${event.loss.toFixed(4)} over ${event.examples} examples`);
   } else {

@@ -5,7 +5,10 @@
  */
 import type { BaseIdentity } from '../formats/adapter-file';
 import type { AdapterShape } from '../formats/adapter-shape';
+import type { WeightPair } from '../models/router-table';
 import type { Manifest, SamplingOptions } from './manifest';
+
+export type { WeightPair };
 
 export type FailureCode =
   | 'no-webgpu'
@@ -65,9 +68,6 @@ export type Modality = 'text' | 'image';
 
 /** Where in a block an adapter stands: before attention or before the MLP. */
 export type AdapterSite = 'attn' | 'mlp';
-
-/** Weights of expert 1 and 2; they sum to 1 unless set by hand. */
-export type WeightPair = readonly [number, number];
 
 /** What the router decides for a text-only prompt and for one with a picture: constant until the adapters change. */
 export interface RoutingTable {

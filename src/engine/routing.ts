@@ -3,25 +3,15 @@ import type { KernelChoices } from '../gpu/choices';
 import type { Gpu } from '../gpu/device';
 import { type Plan, Recorder } from '../gpu/plan';
 import type { Replayer } from '../gpu/replay';
-import { Tensor } from '../gpu/tensor';
 import { adapterMerge } from '../kernels/norm-adapter';
-import { allocateMerged, findRoutingTable, type Lavin, type MergedAdapters, MODALITY_SLOT } from '../models/lavin';
-import { Graph } from '../nn/graph';
-import { recordGraph } from '../nn/lower';
-import type { RouterOverrides, WeightPair } from './api';
+import { allocateMerged, type Lavin, type MergedAdapters } from '../models/lavin';
+import { RouterTable, type RoutingWeights } from '../models/router-table';
+import type { RouterOverrides } from './api';
 import { applyRule, overrideKey, ruleOf } from './overrides';
 
-/** Routing weights of the LLaMA's adapters by modality: index 0 text, 1 image; [layer]. */
-export interface RoutingWeights {
-  readonly attn: readonly [readonly WeightPair[], readonly WeightPair[]];
-  /** Of `block` adapters; else empty. */
-  readonly mlp: readonly [readonly WeightPair[], readonly WeightPair[]];
-}
+export type { RoutingWeights } from '../models/router-table';
 
-/**
- * The LLM's routing table and the adapters merged by it. The table depends on modality and trained weights alone
- * (lavin.md, consequence 1): it is found once per adapter set, from the modality slots alone.
- */
+/** The LLM's routing table and the adapters merged by it, found once per adapter set. */
 export class LlamaRouting {
   /** The table as the routers have it, known once an override needs it. */
   private found: Float32Array | undefined;
@@ -31,11 +21,9 @@ export class LlamaRouting {
   private constructor(
     private readonly gpu: Gpu,
     private readonly replayer: Replayer,
+    private readonly table: RouterTable,
     readonly merged: MergedAdapters,
-    /** Text, image. */
-    private readonly tablePlans: readonly Plan[],
     private readonly mergePlan: Plan,
-    private readonly buffers: readonly GPUBuffer[],
   ) {}
 
   /** @param mlpFromInput route MLP adapters as the published inference code does, see LlamaAdapters */
@@ -47,32 +35,15 @@ export class LlamaRouting {
     replayer: Replayer,
     mlpFromInput = false,
   ): Promise<LlamaRouting> {
-    const merged = allocateMerged(gpu, lavin.adapters!);
-    const buffers: GPUBuffer[] = [];
-    const constant = (label: string, dtype: 'i32' | 'u32', data: Int32Array | Uint32Array) => {
-      const buffer = gpu.createBuffer('state', data.byteLength, undefined, label);
-      buffers.push(buffer);
-      gpu.device.queue.writeBuffer(buffer, 0, data as Uint32Array<ArrayBuffer>);
-      return new Tensor(label, [data.length], dtype, { buffer, offset: 0, size: buffer.size });
-    };
-    const slots = constant('modality slot', 'i32', Int32Array.of(MODALITY_SLOT));
-    const positions = constant('modality position', 'u32', Uint32Array.of(0));
-    const tablePlans: Plan[] = [];
-    for (const modality of [0, 1] as const) {
-      const input = { slots, positions, modality: constant('modality', 'u32', Uint32Array.of(modality)) };
-      const graph = new Graph();
-      findRoutingTable(graph, lavin, input, merged, modality, mlpFromInput);
-      const table = new Recorder(gpu, 'routing table', choices);
-      recordGraph(table, graph);
-      tablePlans.push(await gpu.checked('the routing table', () => table.compile(arena)));
-    }
+    const table = await RouterTable.create(gpu, lavin, choices, arena, replayer, mlpFromInput);
+    const merged = allocateMerged(gpu, table.places, table.tensor);
     const merge = new Recorder(gpu, 'merge adapters', choices);
     merged.sites.forEach(({ layer, site, adapter, merged: map }, i) => {
       const label = `merge.${layer}.${site}`;
       adapterMerge(merge, { label, adapter, weights: merged.table, weightRow: 2 * i, weightStride: 1, merged: map });
     });
     const mergePlan = await gpu.checked('the merged adapters', () => merge.compile(arena));
-    const routing = new LlamaRouting(gpu, replayer, merged, tablePlans, mergePlan, [...buffers, ...merged.buffers]);
+    const routing = new LlamaRouting(gpu, replayer, table, merged, mergePlan);
     await routing.refresh();
     return routing;
   }
@@ -81,7 +52,7 @@ export class LlamaRouting {
   async refresh(): Promise<void> {
     this.found = undefined;
     this.applied = undefined;
-    for (const plan of this.tablePlans) await this.replayer.run(plan);
+    await this.table.find();
     await this.replayer.run(this.mergePlan);
     this.applied = '';
   }
@@ -94,7 +65,7 @@ export class LlamaRouting {
     const key = overrideKey({ modality: overrides.modality, llm: overrides.llm });
     if (key === this.applied) return;
     const { table, sites } = this.merged;
-    this.found ??= new Float32Array(await this.gpu.read({ ...table.range!, size: table.bytes }));
+    this.found ??= await this.table.values();
     const values = this.found.slice();
     sites.forEach(({ layer, site }, i) => {
       for (const modality of [0, 1] as const) {
@@ -111,22 +82,13 @@ export class LlamaRouting {
   }
 
   /** The table in effect, overrides included. */
-  async read(): Promise<RoutingWeights> {
-    const { table, sites } = this.merged;
-    const values = new Float32Array(await this.gpu.read({ ...table.range!, size: table.bytes }));
-    const result = { attn: [[], []] as [WeightPair[], WeightPair[]], mlp: [[], []] as [WeightPair[], WeightPair[]] };
-    sites.forEach(({ site }, i) => {
-      for (const modality of [0, 1] as const) {
-        const at = (2 * i + modality) * 2;
-        result[site][modality].push([values[at], values[at + 1]]);
-      }
-    });
-    return result;
+  read(): Promise<RoutingWeights> {
+    return this.table.read();
   }
 
   destroy(): void {
-    for (const plan of this.tablePlans) plan.destroy();
     this.mergePlan.destroy();
-    for (const buffer of this.buffers) this.gpu.destroyBuffer(buffer);
+    this.gpu.destroyBuffer(this.merged.buffer);
+    this.table.destroy();
   }
 }

@@ -82,57 +82,58 @@ export function forwardSequences(
   return { ...blocks, embeds, logits: llamaHead(g, lavin.llama, blocks.hidden[blocks.hidden.length - 1]) };
 }
 
-/** Where an adapter stands: index into the routing table and, merged, its tensors. */
-export interface RoutedSite {
+/** Where an adapter stands. */
+export interface AdapterPlace {
   readonly layer: number;
   readonly site: AdapterSite;
   readonly adapter: AdapterTensors;
-  /** [E_0 | e_0 | E_1 | e_1], see adapter_merge.wgsl. */
-  readonly merged: Tensor;
 }
 
-/** GPU memory of the merged LLaMA adapters and the table that merged them. */
-export interface MergedAdapters {
-  readonly sites: readonly RoutedSite[];
-  /** Weights of expert 1 and 2: [site, modality, expert]. */
-  readonly table: Tensor;
-  readonly buffers: readonly GPUBuffer[];
-}
-
-/** Allocates merged maps for every LLaMA adapter of the set. */
-export function allocateMerged(gpu: Gpu, adapters: AdapterSet): MergedAdapters {
-  const flat = adapters.llama.flatMap((layer, index) =>
+/** Every LLaMA adapter of the set, in the routing table's order. */
+export function adapterPlaces(adapters: AdapterSet): AdapterPlace[] {
+  return adapters.llama.flatMap((layer, index) =>
     (['attn', 'mlp'] as const).flatMap((site) => {
       const adapter = layer[site];
       return adapter ? [{ layer: index, site, adapter }] : [];
     }),
   );
+}
+
+export interface MergedPlace extends AdapterPlace {
+  /** [E_0 | e_0 | E_1 | e_1], see adapter_merge.wgsl. */
+  readonly merged: Tensor;
+}
+
+/** GPU memory of the merged LLaMA adapters, and the table that merged them. */
+export interface MergedAdapters {
+  readonly sites: readonly MergedPlace[];
+  /** Weights of expert 1 and 2: [site, modality, expert]. */
+  readonly table: Tensor;
+  readonly buffer: GPUBuffer;
+}
+
+/** Allocates merged maps for every place of the table. */
+export function allocateMerged(gpu: Gpu, places: readonly AdapterPlace[], table: Tensor): MergedAdapters {
   const strideOf = (a: AdapterTensors) => Math.ceil((mergedWords(a) * 4) / 256) * 256;
-  const total = flat.reduce((sum, { adapter }) => sum + strideOf(adapter), 0);
+  const total = places.reduce((sum, { adapter }) => sum + strideOf(adapter), 0);
   const buffer = gpu.createBuffer('adapters', total, undefined, 'merged adapters');
   let offset = 0;
-  const sites = flat.map((entry) => {
-    const words = mergedWords(entry.adapter);
-    const merged = new Tensor(`merged.${entry.layer}.${entry.site}`, [words], 'f32', {
+  const sites = places.map((place) => {
+    const words = mergedWords(place.adapter);
+    const merged = new Tensor(`merged.${place.layer}.${place.site}`, [words], 'f32', {
       buffer,
       offset,
       size: Math.ceil(words / 4) * 16,
     });
-    offset += strideOf(entry.adapter);
-    return { ...entry, merged };
+    offset += strideOf(place.adapter);
+    return { ...place, merged };
   });
-  const tableBuffer = gpu.createBuffer('adapters', flat.length * 16, undefined, 'routing table');
-  const table = new Tensor('routing table', [flat.length * 2, 2], 'f32', {
-    buffer: tableBuffer,
-    offset: 0,
-    size: tableBuffer.size,
-  });
-  return { sites, table, buffers: [buffer, tableBuffer] };
+  return { sites, table, buffer };
 }
 
 /**
  * Finds one modality's routing weights: a sequence of the modality slot alone. Nothing else enters, since slot 0 sees only
- * itself. Copies each site's pair into its row of `merged.table`.
+ * itself. Copies each place's pair into its row of `table`.
  *
  * One sample at a time, so that the recording shares decode's single-row kernels.
  */
@@ -140,12 +141,12 @@ export function findRoutingTable(
   g: Graph,
   lavin: Lavin,
   input: Omit<SequenceInput, 'batch' | 'length'>,
-  merged: MergedAdapters,
+  { places, table }: { readonly places: readonly AdapterPlace[]; readonly table: Tensor },
   modality: 0 | 1,
   mlpFromInput: boolean,
 ): void {
   const { routing } = forwardSequences(g, lavin, { ...input, batch: 1, length: 1 }, mlpFromInput);
-  merged.sites.forEach(({ layer, site }, i) => {
-    g.rows(`table.${layer}.${site}`, routing[site][layer], merged.table, { rows: 1, to: 2 * i + modality });
+  places.forEach(({ layer, site }, i) => {
+    g.rows(`table.${layer}.${site}`, routing[site][layer], table, { rows: 1, to: 2 * i + modality });
   });
 }

@@ -1,3 +1,5 @@
+import type { RoutingWeights } from '../models/router-table';
+
 /** What a run tells, step by step. Losses are means over kept targets, natural logarithms. */
 export type TrainEvent =
   | {
@@ -20,4 +22,6 @@ export type TrainEvent =
     }
   /** Three bad steps in a row: parameters and moments returned to the last good ones, the rate was halved. */
   | { readonly type: 'rolled-back'; readonly step: number; readonly rateFactor: number }
+  /** What the LLM's routers decide by now: at the beginning, now and then, and at the end. */
+  | { readonly type: 'routing'; readonly step: number; readonly weights: RoutingWeights }
   | { readonly type: 'validation'; readonly step: number; readonly loss: number; readonly examples: number };

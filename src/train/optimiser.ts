@@ -1,6 +1,7 @@
 import type { Arena } from '../gpu/arena';
 import type { Gpu } from '../gpu/device';
 import { type Plan, Recorder } from '../gpu/plan';
+import { Readback } from '../gpu/readback';
 import type { Replayer } from '../gpu/replay';
 import { Tensor } from '../gpu/tensor';
 import { adamW, OPTIMISER_STATE, type OptimiserTensors, REPORT_WORDS, STEP_DATA_WORDS } from '../kernels/optimiser';
@@ -37,6 +38,7 @@ export class Optimiser {
   private readonly owned: GPUBuffer[] = [];
   private readonly tensors: OptimiserTensors;
   private readonly staging: GPUBuffer[];
+  private readonly lossReadback: Readback;
   private plan: Plan | undefined;
   private entry = 0;
   /** Copies on the GPU to roll back to: values, mean, square, state. */
@@ -69,6 +71,7 @@ export class Optimiser {
     this.writeState(freshState());
     const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
     this.staging = [0, 1].map(() => gpu.createBuffer('staging', REPORT_WORDS * 4, usage, 'report'));
+    this.lossReadback = new Readback(gpu, 4, 'loss');
     this.good = this.moving.map(({ label, bytes }) =>
       gpu.createBuffer('optimiser', bytes, GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST, `last good ${label}`),
     );
@@ -162,7 +165,7 @@ export class Optimiser {
   /** The loss that micro-batches since the last step have added up. */
   async readLoss(): Promise<number> {
     const { buffer } = this.tensors.state.range!;
-    return new Float32Array(await this.gpu.read({ buffer, offset: OPTIMISER_STATE.loss * 4, size: 4 }))[0];
+    return new Float32Array(await this.lossReadback.read(buffer, OPTIMISER_STATE.loss * 4))[0];
   }
 
   clearLoss(): void {
@@ -172,6 +175,7 @@ export class Optimiser {
 
   destroy(): void {
     this.plan?.destroy();
+    this.lossReadback.destroy();
     for (const buffer of [...this.owned, ...this.staging]) this.gpu.destroyBuffer(buffer);
   }
 

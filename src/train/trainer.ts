@@ -4,6 +4,7 @@ import type { Gpu } from '../gpu/device';
 import { type Plan, Recorder } from '../gpu/plan';
 import { Replayer } from '../gpu/replay';
 import type { Lavin } from '../models/lavin';
+import { RouterTable } from '../models/router-table';
 import { microBatch, type Sequence, targetCount } from './batch';
 import type { TrainEvent } from './events';
 import { allocateGradients, type GradientSet, trainableTensors } from './gradient-set';
@@ -51,6 +52,8 @@ export interface TrainerState extends OptimiserSnapshot {
   readonly skippedInAll: number;
 }
 
+/** Steps between looks at the routing table. */
+const ROUTING_EVERY = 25;
 /** Good steps between copies to roll back to; bad steps in a row that make it happen. */
 const REMEMBER_EVERY = 25;
 const BAD_IN_ROW = 3;
@@ -68,6 +71,7 @@ export class Trainer {
   private readonly arena: Arena;
   private readonly replayer: Replayer;
   private readonly plans = new Map<string, Plan>();
+  private routing!: RouterTable;
   private readonly targets: readonly number[];
   private readonly times: { at: number; tokens: number }[] = [];
   private step = 0;
@@ -106,6 +110,7 @@ export class Trainer {
       throw new RangeError(`example ${cut} is longer than the ${options.recipe.maxLength} slots of the recipe`);
     const trainer = new Trainer(gpu, lavin, data, options);
     await trainer.optimiser.compile(trainer.arena);
+    trainer.routing = await RouterTable.create(gpu, lavin, options.choices, trainer.arena, trainer.replayer);
     const { training, validation } = trainer.shapes();
     for (const shape of foremost(training)) await trainer.planFor(shape, true);
     for (const shape of foremost(validation)) await trainer.planFor(shape, false);
@@ -139,6 +144,7 @@ export class Trainer {
       late = undefined;
     };
     try {
+      if (this.step === 0) await this.tellRouting(onEvent);
       while (this.step < Math.min(until, this.steps)) {
         const { tokens, rate } = await this.accumulate(signal);
         const report = this.optimiser.step(this.replayer, this.options.recipe, rate);
@@ -148,6 +154,7 @@ export class Trainer {
         this.times.push({ at: performance.now(), tokens });
         if (this.times.length > SPEED_STEPS + 1) this.times.shift();
         late = { step: this.step, rate, report };
+        if (this.step % ROUTING_EVERY === 0 || this.step === this.steps) await this.tellRouting(onEvent);
         const { validateEvery = 0 } = this.options;
         if (validateEvery > 0 && this.step % validateEvery === 0) {
           await tell();
@@ -243,9 +250,15 @@ export class Trainer {
     this.resume();
     for (const plan of this.plans.values()) plan.destroy();
     this.optimiser.destroy();
+    this.routing.destroy();
     this.inputs.destroy();
     this.arena.destroy();
     this.gpu.destroyBuffer(this.gradients.buffer);
+  }
+
+  private async tellRouting(onEvent: (event: TrainEvent) => void): Promise<void> {
+    await this.routing.find();
+    onEvent({ type: 'routing', step: this.step, weights: await this.routing.read() });
   }
 
   /** One window's gradients. */

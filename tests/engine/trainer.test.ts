@@ -249,6 +249,21 @@ describe('a run', () => {
     });
   });
 
+  it('tells the routing table at the beginning, on the way and at the end, and moves it', async () => {
+    const tables: Extract<TrainEvent, { type: 'routing' }>[] = [];
+    await withTrainer(data, { recipe: { ...recipe, epochs: 10 } }, (trainer) =>
+      trainer.run((event) => event.type === 'routing' && tables.push(event)),
+    );
+    expect(tables.map(({ step }) => step)).toEqual([0, 25, 30]);
+    const pairs = tables.map(({ weights }) => weights.attn.flat());
+    expect(pairs[0]).toHaveLength(2 * golden.meta.config.llama.n_layers);
+    for (const [first, second] of pairs.flat()) expect(first + second).toBeCloseTo(1, 5);
+    expect(pairs[2]).not.toEqual(pairs[0]);
+    // The modality decides.
+    const { attn } = tables[2].weights;
+    expect(attn[0]).not.toEqual(attn[1]);
+  });
+
   it('validates without moving anything', async () => {
     const validation = dataOf(manyExamples(5).slice(2));
     const losses = await withTrainer(data, { recipe, validation, validateEvery: 4 }, async (trainer, lavin) => {

@@ -40,81 +40,88 @@ function recipeOf(golden: Golden): Recipe {
   };
 }
 
+/** 25 steps of plain kernels take minutes on a busy software GPU. */
+const TIMEOUT_MS = 400_000;
+
 const VARIANTS: [string, () => KernelChoices, boolean][] = [
   ['plain kernels', () => DEFAULT_CHOICES, false],
   ['kernels without barriers, blocks computed again', () => softwareChoices(gpu), true],
 ];
 
 describe.each(VARIANTS)('%s', (_, choicesOf, recompute) => {
-  it.each(['train_lavin_init', 'train_random_init_clip'])('%s', async (name) => {
-    const golden = loadGolden(name);
-    const lavin = await goldenLavin(gpu, golden);
-    const adapters = lavin.adapters!;
-    const recipe = { ...recipeOf(golden), clip: golden.meta.train.clip_grad ?? 0 };
-    const gradients = allocateGradients(gpu, adapters, trainableTensors(adapters));
-    const optimiser = new Optimiser(gpu, adapters, gradients);
-    const { slots, labels, indicators, images } = microBatchesOf(golden);
-    const [count, batch, length] = golden.shape('in.examples');
-    const shape = { batch, length: slots[0].length / batch, images: batch, targets: batch * length };
-    const inputs = new StepInputs(gpu, lavin, shape, 'images');
-    const arena = new Arena(gpu);
-    const recorder = new Recorder(gpu, 'step', choicesOf());
-    recordMicroBatch(recorder, inputs, {
-      shape,
-      state: optimiser.state,
-      trainables: gradients.trainables,
-      recompute,
-    });
-    const plan = await gpu.checked('step', () => recorder.compile(arena));
-    await optimiser.compile(arena);
-    const replayer = new Replayer(gpu);
+  it.each(['train_lavin_init', 'train_random_init_clip'])(
+    '%s',
+    async (name) => {
+      const golden = loadGolden(name);
+      const lavin = await goldenLavin(gpu, golden);
+      const adapters = lavin.adapters!;
+      const recipe = { ...recipeOf(golden), clip: golden.meta.train.clip_grad ?? 0 };
+      const gradients = allocateGradients(gpu, adapters, trainableTensors(adapters));
+      const optimiser = new Optimiser(gpu, adapters, gradients);
+      const { slots, labels, indicators, images } = microBatchesOf(golden);
+      const [count, batch, length] = golden.shape('in.examples');
+      const shape = { batch, length: slots[0].length / batch, images: batch, targets: batch * length };
+      const inputs = new StepInputs(gpu, lavin, shape, 'images');
+      const arena = new Arena(gpu);
+      const recorder = new Recorder(gpu, 'step', choicesOf());
+      recordMicroBatch(recorder, inputs, {
+        shape,
+        state: optimiser.state,
+        trainables: gradients.trainables,
+        recompute,
+      });
+      const plan = await gpu.checked('step', () => recorder.compile(arena));
+      await optimiser.compile(arena);
+      const replayer = new Replayer(gpu);
 
-    const steps = golden.shape('out.step_loss')[0];
-    const perEpoch = count / recipe.accumulation;
-    const reports: StepReport[] = [];
-    const rates: number[] = [];
-    const after = new Map<number, Float32Array>();
-    for (let step = 0; step < steps; step++) {
-      for (let micro = 0; micro < recipe.accumulation; micro++) {
-        const index = (step * recipe.accumulation + micro) % count;
-        const sequences = sequencesOf(slots[index], labels[index], indicators[index], shape.length);
-        inputs.write(microBatch(sequences, shape.length, shape.targets), images[index], recipe.accumulation);
-        await replayer.run(plan);
+      const steps = golden.shape('out.step_loss')[0];
+      const perEpoch = count / recipe.accumulation;
+      const reports: StepReport[] = [];
+      const rates: number[] = [];
+      const after = new Map<number, Float32Array>();
+      for (let step = 0; step < steps; step++) {
+        for (let micro = 0; micro < recipe.accumulation; micro++) {
+          const index = (step * recipe.accumulation + micro) % count;
+          const sequences = sequencesOf(slots[index], labels[index], indicators[index], shape.length);
+          inputs.write(microBatch(sequences, shape.length, shape.targets), images[index], recipe.accumulation);
+          await replayer.run(plan);
+        }
+        const rate = learningRate(recipe, step / perEpoch);
+        rates.push(rate);
+        reports.push(await optimiser.step(replayer, recipe, rate));
+        after.set(step + 1, (await optimiser.snapshot()).values);
       }
-      const rate = learningRate(recipe, step / perEpoch);
-      rates.push(rate);
-      reports.push(await optimiser.step(replayer, recipe, rate));
-      after.set(step + 1, (await optimiser.snapshot()).values);
-    }
-    golden.expect('out.lr', rates);
-    golden.expect(
-      'out.step_loss',
-      reports.map(({ loss }) => loss),
-    );
-    golden.expect(
-      'out.grad_norm',
-      reports.map(({ norm }) => norm),
-    );
-    expect(reports.every(({ skipped }) => !skipped)).toBe(true);
-    let compared = 0;
-    for (const { name: tensor, shape: dims, offset } of adapters.segments) {
-      const size = dims.reduce((a, b) => a * b, 1);
-      for (const [prefix, step] of [
-        ['after1', 1],
-        ['after2', 2],
-        ['after5', 5],
-        ['final', steps],
-      ] as const) {
-        golden.expect(`${prefix}.${tensor}`, after.get(step)!.subarray(offset, offset + size));
-        compared++;
+      golden.expect('out.lr', rates);
+      golden.expect(
+        'out.step_loss',
+        reports.map(({ loss }) => loss),
+      );
+      golden.expect(
+        'out.grad_norm',
+        reports.map(({ norm }) => norm),
+      );
+      expect(reports.every(({ skipped }) => !skipped)).toBe(true);
+      let compared = 0;
+      for (const { name: tensor, shape: dims, offset } of adapters.segments) {
+        const size = dims.reduce((a, b) => a * b, 1);
+        for (const [prefix, step] of [
+          ['after1', 1],
+          ['after2', 2],
+          ['after5', 5],
+          ['final', steps],
+        ] as const) {
+          golden.expect(`${prefix}.${tensor}`, after.get(step)!.subarray(offset, offset + size));
+          compared++;
+        }
       }
-    }
-    expect(compared).toBe(4 * adapters.segments.length);
-    plan.destroy();
-    optimiser.destroy();
-    inputs.destroy();
-    arena.destroy();
-  });
+      expect(compared).toBe(4 * adapters.segments.length);
+      plan.destroy();
+      optimiser.destroy();
+      inputs.destroy();
+      arena.destroy();
+    },
+    TIMEOUT_MS,
+  );
 });
 
 /** The case's micro-batches: layout as the reference joins prefix, features and text, then cuts to the length. */
