@@ -6,8 +6,7 @@
  *
  * Through Dawn on whatever Vulkan driver there is, as the command line does. Ends with 1 if anything is off.
  */
-import { readFileSync } from 'node:fs';
-import { openAsBlob } from 'node:fs';
+import { openAsBlob, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createServer, createServerModuleRunner } from 'vite';
@@ -26,15 +25,31 @@ const TOLERANCE = 2e-3;
 const off = (got, want) => {
   if (got.length !== want.length) return Number.POSITIVE_INFINITY;
   const peak = Math.max(...want.map(Math.abs));
-  return Math.max(...want.map((w, i) => (Number.isNaN(got[i]) ? Number.POSITIVE_INFINITY : Math.abs(got[i] - w)))) / peak;
+  return (
+    Math.max(...want.map((w, i) => (Number.isNaN(got[i]) ? Number.POSITIVE_INFINITY : Math.abs(got[i] - w)))) / peak
+  );
 };
 let bad = 0;
 try {
   const runner = createServerModuleRunner(server.environments.ssr, { hmr: false });
   /** @param {string} path */
   const load = (path) => runner.import(path);
-  const [{ openTestGpu, closeTestGpus }, support, { encodeImage }, { chatPrompt }, { featuresPerImage }, { openManifest }] = await Promise.all(
-    ['/tests/gpu.ts', '/tests/engine/support.ts', '/src/engine/picture.ts', '/src/engine/prompt.ts', '/src/models/lavin.ts', '/src/engine/model-files.ts'].map(load),
+  const [
+    { openTestGpu, closeTestGpus },
+    support,
+    { encodeImage },
+    { chatPrompt },
+    { featuresPerImage },
+    { openManifest },
+  ] = await Promise.all(
+    [
+      '/tests/gpu.ts',
+      '/tests/engine/support.ts',
+      '/src/engine/picture.ts',
+      '/src/engine/prompt.ts',
+      '/src/models/lavin.ts',
+      '/src/engine/model-files.ts',
+    ].map(load),
   );
   const expected = JSON.parse(readFileSync(join(folder, 'check.json'), 'utf8'));
   const gpu = await openTestGpu();
@@ -46,7 +61,9 @@ try {
     console.log(`${right ? 'same ' : 'OFF  '} ${by.toExponential(1)}  ${what}`);
   };
   for (const { question, image, ids, logits } of expected.cases) {
-    const picture = image ? await encodeImage(model, await openAsBlob(join(folder, 'check.png')), support.testPorts.decodeImage) : undefined;
+    const picture = image
+      ? await encodeImage(model, await openAsBlob(join(folder, 'check.png')), support.testPorts.decodeImage)
+      : undefined;
     const prompt = chatPrompt(model.manifest.prompt, model.tokenizer, {
       turns: [{ role: 'user', text: question }],
       image: picture && { hash: picture.hash, features: featuresPerImage(model.lavin) },
@@ -55,7 +72,10 @@ try {
     report(`token ids: ${question}`, JSON.stringify(text) === JSON.stringify(ids) ? 0 : Number.POSITIVE_INFINITY);
     if (picture) {
       const { range, bytes } = model.decoder.imageTokens;
-      report('image tokens', off(new Float32Array(await gpu.read({ ...range, size: bytes })), expected.imageTokens.flat()));
+      report(
+        'image tokens',
+        off(new Float32Array(await gpu.read({ ...range, size: bytes })), expected.imageTokens.flat()),
+      );
     }
     const { logits: got } = await support.firstLogits(model, { prompt, modality: picture ? 1 : 0 });
     report(`logits: ${question}`, off(got, logits));

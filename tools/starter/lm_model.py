@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional
+from typing import Dict, Optional
 
 import torch
 import torch.nn as nn
@@ -104,29 +104,3 @@ class Lm(nn.Module):
             out[n + "attention_norm.weight"], out[n + "ffn_norm.weight"] = layer.attention_norm.weight, layer.ffn_norm.weight
         return {k: v.detach().contiguous() for k, v in out.items()}
 
-
-@torch.no_grad()
-def greedy(model: Lm, prompts: List[List[int]], eos: int, stop: List[int], longest: int = 40) -> List[List[int]]:
-    """Answers of several prompts at once, each from its own row; padded on the right, so that positions are as in training."""
-    rows = [list(p) for p in prompts]
-    done = [False] * len(rows)
-    for _ in range(longest):
-        width = max(map(len, rows))
-        ids = torch.tensor([r + [0] * (width - len(r)) for r in rows], device=model.embedding.weight.device)
-        logits = model(ids)
-        for i, r in enumerate(rows):
-            if not done[i]:
-                token = int(logits[i, len(r) - 1].argmax())
-                r.append(token)
-                done[i] = token == eos or r[-len(stop):] == stop
-        if all(done):
-            break
-    out = []
-    for r, p in zip(rows, prompts):
-        new = r[len(p):]
-        if new and new[-1] == eos:
-            new = new[:-1]
-        elif new[-len(stop):] == stop:
-            new = new[:-len(stop)]
-        out.append(new)
-    return out

@@ -21,7 +21,7 @@ SOURCES: List[Source] = [
     Source("noto-v1", "npm", "@iconify-json/noto-v1", "1.2.5", "Apache-2.0", "Google (Noto Emoji, first design)", "noto-v1", "train"),
     Source("twemoji", "npm", "@iconify-json/twemoji", "1.2.5", "CC-BY-4.0", "Twitter and contributors (Twemoji)", "twemoji", "train"),
     Source("twitter-4", "npm", "emoji-datasource-twitter", "4.1.0", "CC-BY-4.0 (pictures), MIT (package)", "Twitter and contributors (Twemoji of 2018)", "twemoji", "train"),
-    Source("emojione", "npm", "@iconify-json/emojione", "1.2.3", "CC-BY-4.0", "Emoji One (second design)", "emojione", "train"),
+    Source("emojione", "npm", "@iconify-json/emojione", "1.2.3", "CC-BY-4.0", "Emoji One (second design, as EmojiTwo keeps it)", "emojione", "train"),
     Source("fxemoji", "npm", "@iconify-json/fxemoji", "1.2.2", "Apache-2.0", "Mozilla (Firefox OS Emoji)", "fxemoji", "train"),
     Source("fluent", "npm", "@iconify-json/fluent-emoji", "1.2.7", "MIT", "Microsoft (Fluent Emoji)", "fluent", "train"),
     Source("fluent-flat", "npm", "@iconify-json/fluent-emoji-flat", "1.2.6", "MIT", "Microsoft (Fluent Emoji, flat)", "fluent", "train"),
