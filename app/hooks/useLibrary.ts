@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useReducer, useRef } from 'react';
-import type { About, LibraryProgress, ListedModel, StoreFailure } from '../../src/workers/storage-api';
+import type { About, Ingredients, LibraryProgress, ListedModel, StoreFailure } from '../../src/workers/storage-api';
 import { asStoreFailure, StorageClient, storedSource } from '../../src/workers/storage-client';
 import { type LibraryState, libraryReducer, NO_LIBRARY } from '../library/state';
 import type { ModelChoice } from '../state/state';
@@ -11,6 +11,10 @@ export interface LibraryVerbs {
   addFromHub(hub: string, repo: string, path: string, about: About): Promise<void>;
   /** The same with a GGUF or a manifest by its address. */
   addFromUrl(url: string): Promise<void>;
+  /** The same with the vision tower of a repository. */
+  addTower(hub: string, repo: string, about: About): Promise<void>;
+  /** Keeps a LaVIN of parts that are here. */
+  putTogether(ingredients: Ingredients): Promise<void>;
   /** Copies a local file; resolves when it is there. A cancelled copy resolves, too. */
   addFile(file: File): Promise<void>;
   /** Downloads what is missing. */
@@ -109,6 +113,15 @@ export function useLibrary(): LibraryHandle {
         await refresh();
         download(id);
       },
+      addTower: async (...parameters) => {
+        const id = await client().addTower(...parameters);
+        await refresh();
+        download(id);
+      },
+      putTogether: async (ingredients) => {
+        await client().putTogether(ingredients);
+        await refresh();
+      },
       addFromUrl: async (url) => {
         const id = await client().addFromUrl(url);
         await refresh();
@@ -169,7 +182,7 @@ export function useLibrary(): LibraryHandle {
   }, [verbs]);
 
   const choices = useMemo(
-    () => state.models.filter(({ state }) => state === 'ready').map(storedChoice),
+    () => state.models.filter(({ state, kind }) => state === 'ready' && kind !== 'tower').map(storedChoice),
     [state.models],
   );
   return useMemo(() => ({ ...verbs, state, choices }), [verbs, state, choices]);
@@ -180,7 +193,7 @@ export function storedChoice(model: ListedModel): ModelChoice {
     id: `stored:${model.id}`,
     title: model.title,
     summary: 'On this device.',
-    bytes: model.bytesHere,
+    bytes: model.bytesHere + (model.parts?.bytes ?? 0),
     source: storedSource(model),
   };
 }

@@ -25,7 +25,7 @@ export interface KnownLlama extends Known {
   readonly wanted: readonly string[];
 }
 
-/** Vision towers: no chat models by themselves, but read by a LaVIN whose manifest names them. */
+/** Vision towers: no chat models by themselves, but parts of a LaVIN. */
 export interface KnownTower extends Known {
   readonly kind: 'tower';
 }

@@ -32,7 +32,7 @@ export class UrlSource implements ByteSource {
     readonly name: string,
     readonly size: number,
     private readonly first: Uint8Array,
-    private readonly etag: string | null,
+    readonly etag: string | null,
     private readonly options: UrlSourceOptions,
   ) {}
 

@@ -114,32 +114,20 @@ export class AdapterSets {
    * contradict each other
    */
   async add(file: File, account: AdapterAccount = {}): Promise<string> {
-    const adapters = await openAdapterFile(sourceOf(file));
-    const { shape, tensors } = adapters;
-    const name = tidyName(account.name ?? adapters.details?.name ?? nameOf(file));
-    const notes = account.notes ?? adapters.details?.notes ?? '';
-    const details: AdapterDetails = {
-      ...adapters.details,
-      name,
-      notes,
-      config: completeConfig(adapters, account),
-      base: baseOf(adapters, account.base),
-      recipe: adapters.details?.recipe ?? checkpointRecipe(adapters),
-    };
-    const bytes = writeAdapterFile(await readAdapterTensors(adapters), details);
+    const { shape, tensors, details, bytes } = await completeAdapters(file, account);
+    const { name = '', notes = '' } = details;
     const now = this.ports.now();
     const id = crypto.randomUUID();
     const blob = new Blob([bytes as Uint8Array<ArrayBuffer>]);
     // Undefined values do not survive the way through JSON either.
     const kept = JSON.parse(JSON.stringify(details)) as AdapterDetails;
-    const parameters = parametersOf(tensors);
     await this.ports.rows.put({
       id,
       name,
       notes,
       shape,
       details: kept,
-      parameters,
+      parameters: parametersOf(tensors),
       added: now,
       changed: now,
       file: blob,
@@ -183,6 +171,27 @@ export class AdapterSets {
     if (!row) throw gone();
     return row;
   }
+}
+
+/**
+ * Adapters as a file of this page that says all that is known of them: what `account` tells where the file tells nothing.
+ * @throws FormatError for a file that is none; StoreError `listing` where file and account leave something open or
+ * contradict each other
+ */
+export async function completeAdapters(
+  file: File,
+  account: AdapterAccount,
+): Promise<AdapterFile & { readonly details: AdapterDetails; readonly bytes: Uint8Array }> {
+  const adapters = await openAdapterFile(sourceOf(file));
+  const details: AdapterDetails = {
+    ...adapters.details,
+    name: tidyName(account.name ?? adapters.details?.name ?? nameOf(file)),
+    notes: account.notes ?? adapters.details?.notes ?? '',
+    config: completeConfig(adapters, account),
+    base: baseOf(adapters, account.base),
+    recipe: adapters.details?.recipe ?? checkpointRecipe(adapters),
+  };
+  return { ...adapters, details, bytes: writeAdapterFile(await readAdapterTensors(adapters), details) };
 }
 
 /** Sets in IndexedDB. */

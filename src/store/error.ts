@@ -27,6 +27,8 @@ export type StoreFailureCode =
   | 'quota'
   /** Another tab works on this model. */
   | 'elsewhere'
+  /** Something else on this device is made of it. */
+  | 'in-use'
   /** The browser took the file away, or cut it. */
   | 'missing'
   /** This browser, or this private window, keeps no files for pages. */

@@ -6,7 +6,9 @@ import type { Locks } from './locks';
 import { planManifest } from './manifest-files';
 import { fetchPatiently, hostOf, type NetworkPorts } from './network';
 import type { FileStore, StorageRoom } from './opfs';
+import { type Ingredients, planLavin } from './put-together';
 import { bytesHere, bytesInAll, type RowStore, type StoredFile, type StoredModel } from './rows';
+import { planTower } from './tower';
 import { type Transferred, transfer } from './transfer';
 
 export interface LibraryPorts {
@@ -64,22 +66,25 @@ export class Library {
   async list(): Promise<ListedModel[]> {
     const [rows, locked] = await Promise.all([this.ports.rows.all(), this.ports.locks.held()]);
     rows.sort((a, b) => a.added - b.added);
-    return Promise.all(
-      rows.map(async (row) => ({
-        ...row,
-        state: row.state === 'ready' && !(await this.isWhole(row)) ? 'broken' : row.state,
-        bytesHere: bytesHere(row),
-        bytesInAll: bytesInAll(row),
-        elsewhere: locked.has(row.id) && !this.running.has(row.id),
-      })),
-    );
+    const whole = new Set<string>();
+    await Promise.all(rows.map(async (row) => (await this.isWhole(row)) && whole.add(row.id)));
+    const sound = ({ id, state, parts }: StoredModel) =>
+      state === 'ready' && whole.has(id) && (parts?.ids ?? []).every((part) => whole.has(part));
+    return rows.map((row) => ({
+      ...row,
+      state: row.state === 'ready' && !sound(row) ? 'broken' : row.state,
+      bytesHere: bytesHere(row),
+      bytesInAll: bytesInAll(row),
+      elsewhere: locked.has(row.id) && !this.running.has(row.id),
+    }));
   }
 
   /** Clears what a killed tab left: folders that no row tells of, copies that cannot be gone on with. */
   async tidy(): Promise<void> {
     const locked = await this.ports.locks.held();
     for (const row of await this.ports.rows.all()) {
-      if (row.origin.kind === 'file' && row.state === 'partial' && !locked.has(row.id)) await this.remove(row.id);
+      const ownWork = row.origin.kind === 'file' || row.origin.kind === 'together';
+      if (ownWork && row.state === 'partial' && !locked.has(row.id)) await this.remove(row.id);
     }
     const known = new Set((await this.ports.rows.all()).map(({ id }) => id));
     for (const folder of await this.ports.files.folders()) {
@@ -95,6 +100,34 @@ export class Library {
     if (known) return known.id;
     const file = await this.listed(hub, repo, path, signal);
     return this.add({ ...about, origin: { kind: 'hub', hub, repo, path }, kind: 'gguf', files: [file] });
+  }
+
+  /** Puts a repository's vision tower on the list; {@link download} fetches that part of its file. @returns its id */
+  async addTower(hub: string, repo: string, about: About, signal?: AbortSignal): Promise<string> {
+    const known = (await this.ports.rows.all()).find(
+      ({ origin, kind }) => kind === 'tower' && origin.kind === 'hub' && origin.hub === hub && origin.repo === repo,
+    );
+    if (known) return known.id;
+    const { file, shape, path } = await this.towerFile(hub, repo, signal);
+    return this.add({ ...about, origin: { kind: 'hub', hub, repo, path }, kind: 'tower', shape, files: [file] });
+  }
+
+  /** Keeps a LaVIN made of parts that are here. Nothing is left of one that fails. @returns its id */
+  async putTogether(ingredients: Ingredients): Promise<string> {
+    const { row, files } = await planLavin(ingredients, { ...this.ports, need: (id) => this.need(id) });
+    const names = [...files].map(([name, { length }]) => ({ name, bytes: length }));
+    const id = await this.add({ ...row, kind: 'manifest', files: names });
+    try {
+      await this.work(id, async () => {
+        await this.checkRoom(names.reduce((sum, { bytes }) => sum + bytes, 0));
+        const written = await Promise.all([...files].map(([name, bytes]) => this.write(id, name, bytes)));
+        await this.change(id, (now) => ({ ...now, state: 'ready', files: written }));
+      });
+    } catch (error) {
+      await this.remove(id);
+      throw error;
+    }
+    return id;
   }
 
   /** Puts a GGUF, or a manifest with all that it names, on the list. @returns its id */
@@ -196,8 +229,13 @@ export class Library {
     });
   }
 
-  /** Ends what runs on it, then removes its files and its row. */
+  /** Ends what runs on it, then removes its files and its row. @throws StoreError `in-use` naming what is made of it */
   async remove(id: string): Promise<void> {
+    const users = (await this.ports.rows.all()).filter(({ parts }) => parts?.ids.includes(id));
+    if (users.length > 0) {
+      const names = users.map(({ title }) => `“${title}”`).join(' and ');
+      throw new StoreError('in-use', `${names} would not open without it. Delete ${names} first.`);
+    }
     const running = this.running.get(id);
     running?.controller.abort(CANCELLED);
     await running?.done.catch(() => {});
@@ -246,18 +284,10 @@ export class Library {
       waiting?: { reason: string; waitMs: number },
     ) => void,
   ): Promise<StoredFile> {
-    const { name, url, text, expected, etag, point } = file;
+    const { name, url, text, part, expected, etag, point } = file;
+    if (text !== undefined) return { text, ...(await this.write(id, name, new TextEncoder().encode(text))) };
     const target = await this.ports.files.open(id, name);
     try {
-      if (text !== undefined) {
-        const bytes = new TextEncoder().encode(text);
-        target.truncate(0);
-        target.write(bytes, 0);
-        target.flush();
-        const hash = await RunningHash.create();
-        hash.update(bytes);
-        return { name, text, bytes: bytes.length, sha256: hash.digest() };
-      }
       if (url === undefined) {
         throw new StoreError(
           'missing',
@@ -266,7 +296,7 @@ export class Library {
       }
       let here = 0;
       let whole = file.bytes;
-      const task = { url, name, bytes: file.bytes, sha256: expected, etag, point };
+      const task = { url, name, bytes: file.bytes, sha256: expected, etag, point, part };
       let done: Transferred;
       try {
         done = await transfer(
@@ -295,7 +325,7 @@ export class Library {
         }
         throw error;
       }
-      return { name, url, expected, ...done };
+      return { name, url, part, expected, ...done };
     } finally {
       target.close();
     }
@@ -306,12 +336,17 @@ export class Library {
     const row = await this.need(id);
     const files: StoredFile[] = [];
     for (const file of row.files) {
-      const { name, url, text, bytes, expected } = file;
+      const { name, url, text, part, bytes, expected } = file;
       if (file.stale && row.origin.kind === 'hub') {
-        files.push(await this.listed(row.origin.hub, row.origin.repo, row.origin.path, signal));
+        const { hub, repo, path } = row.origin;
+        files.push(
+          row.kind === 'tower'
+            ? (await this.towerFile(hub, repo, signal)).file
+            : await this.listed(hub, repo, path, signal),
+        );
       } else if (file.stale) files.push({ name, url });
       else if (row.state === 'broken' || (file.sha256 && !(await this.isThere(id, file)))) {
-        files.push({ name, url, text, bytes, expected });
+        files.push({ name, url, text, part, bytes, expected });
       } else files.push(file);
     }
     await this.change(id, (now) => ({ ...now, files, state: 'partial' }));
@@ -322,6 +357,33 @@ export class Library {
     const file = listing.files.find((each) => each.path === path);
     if (!file) throw new StoreError('not-found', `${repo} no longer lists ${path}. Choose another file of it.`);
     return { name: safeName(path), url: fileUrl(listing, path), bytes: file.bytes, expected: file.sha256 };
+  }
+
+  private async towerFile(hub: string, repo: string, signal?: AbortSignal) {
+    const { url, etag, part, report } = await planTower(hub, repo, this.ports.network, signal);
+    const file: StoredFile = {
+      name: 'vision.safetensors',
+      url,
+      etag,
+      part,
+      bytes: part.head.length + report.towerBytes,
+    };
+    return { file, shape: report.shape, path: report.path };
+  }
+
+  /** A file of the page's own making. */
+  private async write(id: string, name: string, bytes: Uint8Array): Promise<StoredFile> {
+    const target = await this.ports.files.open(id, name);
+    try {
+      target.truncate(0);
+      target.write(bytes, 0);
+      target.flush();
+    } finally {
+      target.close();
+    }
+    const hash = await RunningHash.create();
+    hash.update(bytes);
+    return { name, bytes: bytes.length, sha256: hash.digest() };
   }
 
   private async copy(id: string, file: File, signal: AbortSignal, onProgress: OnProgress): Promise<StoredFile> {
@@ -370,19 +432,7 @@ export class Library {
       .replace(/^-|-$/g, '')
       .slice(0, 40);
     const id = `${slug || 'model'}-${crypto.randomUUID().slice(0, 8)}`;
-    const { title, card, licence, entry, origin, kind, files } = parts;
-    await this.ports.rows.put({
-      id,
-      title,
-      card,
-      licence,
-      entry,
-      origin,
-      kind,
-      files,
-      state: 'partial',
-      added: this.ports.now(),
-    });
+    await this.ports.rows.put({ ...parts, id, state: 'partial', added: this.ports.now() });
     this.ports.changed();
     return id;
   }

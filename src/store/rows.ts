@@ -1,5 +1,6 @@
 import { createStore, del, entries, get, set } from 'idb-keyval';
-import type { ResumePoint } from './transfer';
+import type { ClipShape } from '../formats/clip-shape';
+import type { PartOfFile, ResumePoint } from './transfer';
 
 /** A model of the library, as it is remembered between visits. */
 export interface StoredModel {
@@ -12,7 +13,12 @@ export interface StoredModel {
   readonly origin: Origin;
   /** Of the page's own list of known models, if it came from there. */
   readonly entry?: string;
-  readonly kind: 'gguf' | 'manifest';
+  /** A `tower` is part of models; it does not open by itself. */
+  readonly kind: 'gguf' | 'manifest' | 'tower';
+  /** Of a tower. */
+  readonly shape?: ClipShape;
+  /** Of a LaVIN put together here: what its manifest names beyond its own files. */
+  readonly parts?: Parts;
   readonly files: readonly StoredFile[];
   /** `broken`: the browser took a file away, or its content is no longer what it was. */
   readonly state: 'partial' | 'ready' | 'broken';
@@ -20,10 +26,19 @@ export interface StoredModel {
   readonly added: number;
 }
 
+export interface Parts {
+  /** Models of the library. */
+  readonly ids: readonly string[];
+  /** Of the files used, also of those that lie beside the page. */
+  readonly bytes: number;
+}
+
 export type Origin =
   | { readonly kind: 'hub'; readonly hub: string; readonly repo: string; readonly path: string }
   | { readonly kind: 'url'; readonly url: string }
-  | { readonly kind: 'file'; readonly name: string };
+  | { readonly kind: 'file'; readonly name: string }
+  /** By their titles, the adapters by their file's name. */
+  | { readonly kind: 'together'; readonly llama: string; readonly tower: string; readonly adapters: string };
 
 export interface StoredFile {
   readonly name: string;
@@ -31,6 +46,8 @@ export interface StoredFile {
   readonly url?: string;
   /** Content that was written by this page itself, rather than downloaded. */
   readonly text?: string;
+  /** What of the file at `url` is fetched, if not all. */
+  readonly part?: PartOfFile;
   /** Size, once it is known. */
   readonly bytes?: number;
   /** From the hub's listing. */

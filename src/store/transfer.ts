@@ -30,6 +30,22 @@ export interface TransferTask {
   /** Of an earlier part. */
   readonly etag?: string;
   readonly point?: ResumePoint;
+  /** Fetches this of the file at `url` rather than all of it; `bytes` then counts what is written. */
+  readonly part?: PartOfFile;
+}
+
+/** Bytes of a file elsewhere. */
+export interface ByteRange {
+  readonly from: number;
+  readonly bytes: number;
+}
+
+/** Ranges of a file elsewhere, in the order in which they are written behind `head`. */
+export interface PartOfFile {
+  readonly head: Uint8Array;
+  readonly ranges: readonly ByteRange[];
+  /** Of the whole file, which the server has to keep to. */
+  readonly fileBytes: number;
 }
 
 export interface TransferEvents {
@@ -101,6 +117,13 @@ class Transfer {
     this.resume();
     this.tell();
     try {
+      const { part } = this.task;
+      if (part && this.at < part.head.length) {
+        [this.at, this.pointAt] = [0, 0];
+        this.hash.reset();
+        this.file.truncate(0);
+        await this.take(part.head);
+      }
       while (this.total === undefined || this.at < this.total) await this.segmentPatiently();
     } catch (error) {
       // The fault itself is what a person must hear of.
@@ -168,16 +191,17 @@ class Transfer {
   }
 
   private async segment(): Promise<void> {
-    const end = Math.min(this.at + SEGMENT_BYTES, this.total ?? Number.POSITIVE_INFINITY);
+    const { ahead, until: last } = this.place();
+    const end = Math.min(this.at + SEGMENT_BYTES, last);
     const response = await request(
       this.ports,
       this.task.url,
-      { headers: { Range: `bytes=${this.at}-${end - 1}` } },
+      { headers: { Range: `bytes=${this.at + ahead}-${end + ahead - 1}` } },
       this.signal,
     );
     let until: number;
     try {
-      until = await this.accept(response, end);
+      until = await this.accept(response, end, ahead);
     } catch (error) {
       await response.body?.cancel().catch(() => {});
       throw error;
@@ -192,8 +216,20 @@ class Transfer {
     else if (this.at < until) throw new Passing(this.broken(new Error('the response ended early')));
   }
 
+  /** How far the place in the file elsewhere is ahead of that in ours, and where here this stops being so. */
+  private place(): { ahead: number; until: number } {
+    const { part } = this.task;
+    if (!part) return { ahead: 0, until: this.total ?? Number.POSITIVE_INFINITY };
+    let until = part.head.length;
+    for (const { from, bytes } of part.ranges) {
+      if (this.at < until + bytes) return { ahead: from - until, until: until + bytes };
+      until += bytes;
+    }
+    throw new RangeError(`${this.task.name} has no byte ${this.at}: its ranges end at ${until}`);
+  }
+
   /** Checks an answer's head. @returns the offset at which its body must end, infinity where nobody told */
-  private async accept(response: Response, end: number): Promise<number> {
+  private async accept(response: Response, end: number, ahead: number): Promise<number> {
     const { status, headers } = response;
     const { name, url } = this.task;
     if (isPassing(status)) {
@@ -217,7 +253,7 @@ class Transfer {
         `${hostOf(url)} has no file ${name} there (${status}). Check the address, or choose another file.`,
       );
     }
-    if (status === 416) throw this.tooShort(this.at);
+    if (status === 416) throw this.tooShort(this.at + ahead);
     if (!response.ok)
       throw new StoreError('server', `${hostOf(url)} answered ${status} for ${name}. Try another address.`);
     if (headers.get('content-type')?.startsWith('text/html')) {
@@ -227,7 +263,9 @@ class Transfer {
       );
     }
     await this.checkSame(headers);
-    return status === 206 ? this.acceptPart(headers, end) : this.acceptWhole(headers);
+    if (status === 206) return this.acceptPart(headers, end, ahead);
+    if (this.task.part) throw this.lie('the whole file, asked for a part of it');
+    return this.acceptWhole(headers);
   }
 
   /** @throws StoreError `changed`, with what was downloaded of the old file thrown away */
@@ -240,7 +278,7 @@ class Transfer {
     this.etag ??= etag;
   }
 
-  private async acceptPart(headers: Headers, end: number): Promise<number> {
+  private async acceptPart(headers: Headers, end: number, ahead: number): Promise<number> {
     const told = headers.get('content-range');
     if (told === null) {
       // Hidden from pages unless the server exposes it; the size then comes by itself, the rest is counted.
@@ -251,8 +289,8 @@ class Transfer {
     if (!match) throw this.lie(`an unreadable Content-Range “${told}”`);
     const [first, last] = [Number(match[1]), Number(match[2])];
     const total = match[3] === '*' ? undefined : Number(match[3]);
-    if (first !== this.at || last >= end)
-      throw this.lie(`bytes ${first} to ${last}, asked for ${this.at} to ${end - 1}`);
+    const [from, to] = [this.at + ahead, end + ahead];
+    if (first !== from || last >= to) throw this.lie(`bytes ${first} to ${last}, asked for ${from} to ${to - 1}`);
     await this.checkTotal(total);
     this.total ??= total ?? (await this.sizeByHead());
     return Math.min(end, this.total);
@@ -271,8 +309,9 @@ class Transfer {
   }
 
   private async checkTotal(total: number | undefined): Promise<void> {
-    if (total === undefined || this.total === undefined || total === this.total) return;
-    if (this.task.bytes !== undefined && total < this.task.bytes) throw this.tooShort(total);
+    const whole = this.task.part?.fileBytes ?? this.total;
+    if (total === undefined || whole === undefined || total === whole) return;
+    if (this.announced !== undefined && total < this.announced) throw this.tooShort(total);
     await this.discard();
     throw this.changed();
   }
@@ -338,10 +377,15 @@ class Transfer {
     );
   }
 
+  /** Bytes of the file elsewhere, by its listing. */
+  private get announced(): number | undefined {
+    return this.task.part?.fileBytes ?? this.task.bytes;
+  }
+
   private tooShort(bytes: number): StoreError {
     return new StoreError(
       'truncated',
-      `${this.task.name} ends on the server at byte ${bytes}${this.task.bytes === undefined ? '' : `, where ${this.task.bytes} bytes were announced`}. The file there is incomplete: choose another file, or tell its owner.`,
+      `${this.task.name} ends on the server at byte ${bytes}${this.announced === undefined ? '' : `, where ${this.announced} bytes were announced`}. The file there is incomplete: choose another file, or tell its owner.`,
     );
   }
 

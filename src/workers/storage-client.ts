@@ -4,6 +4,7 @@ import { storedUrl } from '../store/opfs';
 import type { ModelSource } from './api';
 import type {
   About,
+  Ingredients,
   LibraryProgress,
   ListedModel,
   Outcome,
@@ -72,6 +73,14 @@ export class StorageClient {
 
   addFromHub(hub: string, repo: string, path: string, about: About): Promise<string> {
     return this.#call(this.#remote.addFromHub(hub, repo, path, about));
+  }
+
+  addTower(hub: string, repo: string, about: About): Promise<string> {
+    return this.#call(this.#remote.addTower(hub, repo, about));
+  }
+
+  putTogether(ingredients: Ingredients): Promise<string> {
+    return this.#call(this.#remote.putTogether(ingredients));
   }
 
   addFromUrl(url: string): Promise<string> {

@@ -7,7 +7,7 @@ import { webLocks } from '../store/locks';
 import { browserNetwork } from '../store/network';
 import { opfs } from '../store/opfs';
 import { indexedRows } from '../store/rows';
-import { lookAtTower } from '../store/tower';
+import { planTower } from '../store/tower';
 import type { StorageWorkerApi } from './storage-api';
 
 /** Tells the other tabs, whose workers listen on it too. */
@@ -74,9 +74,12 @@ const api: StorageWorkerApi = {
     telling(() =>
       lookUp(async (signal) => ({ repo, choices: ggufChoices(await listRepo(hub, repo, browserNetwork, signal)) })),
     ),
-  lookAtTower: (hub, repo) => telling(() => lookUp((signal) => lookAtTower(hub, repo, browserNetwork, signal))),
+  lookAtTower: (hub, repo) =>
+    telling(() => lookUp(async (signal) => (await planTower(hub, repo, browserNetwork, signal)).report)),
   cancelLookUp: () => lookingUp?.abort(new StoreError('aborted', 'Cancelled.')),
   addFromHub: (hub, repo, path, about) => telling(() => library.addFromHub(hub, repo, path, about)),
+  addTower: (hub, repo, about) => telling(() => lookUp((signal) => library.addTower(hub, repo, about, signal))),
+  putTogether: (ingredients) => telling(() => library.putTogether(ingredients)),
   addFromUrl: (url) => telling(() => lookUp((signal) => library.addFromUrl(url, signal))),
   addFile: (file, onProgress) => telling(() => library.addFile(file, throttled(onProgress)), onProgress),
   download: (id, onProgress) => telling(() => library.download(id, throttled(onProgress)), onProgress),

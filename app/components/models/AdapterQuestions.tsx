@@ -141,7 +141,8 @@ interface PositiveProps {
   onChange(value: string): void;
 }
 
-function Positive({ id, label, value, onChange }: PositiveProps) {
+/** A number above 0. */
+export function Positive({ id, label, value, onChange }: PositiveProps) {
   return (
     <>
       <label htmlFor={id}>{label}</label>

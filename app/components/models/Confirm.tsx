@@ -4,7 +4,8 @@ interface ConfirmProps {
   readonly question: string;
   readonly words: string;
   readonly verb: string;
-  onConfirm(): void;
+  /** Left out where it cannot be done now. */
+  readonly onConfirm?: () => void;
   onClose(): void;
 }
 
@@ -23,9 +24,11 @@ export function Confirm({ question, words, verb, onConfirm, onClose }: ConfirmPr
         <button type="submit" className="outlined">
           Keep it
         </button>
-        <button type="submit" className="outlined danger" onClick={onConfirm}>
-          {verb}
-        </button>
+        {onConfirm && (
+          <button type="submit" className="outlined danger" onClick={onConfirm}>
+            {verb}
+          </button>
+        )}
       </form>
     </dialog>
   );

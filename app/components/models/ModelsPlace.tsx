@@ -14,6 +14,7 @@ import { AddModel } from './AddModel';
 import { HubAddress } from './HubAddress';
 import { KnownCard } from './KnownCard';
 import { OfflineWords } from './OfflineWords';
+import { PutTogether } from './PutTogether';
 import { ShippedCard } from './ShippedCard';
 import { StorageRoom } from './StorageRoom';
 import { StoredCard } from './StoredCard';
@@ -103,16 +104,23 @@ export function ModelsPlace({ state, engine, library, chat }: ModelsPlaceProps) 
       <section aria-labelledby="towers">
         <h3 id="towers">Vision towers</h3>
         <p className="caption models-note">
-          A tower is no chat model by itself. A LaVIN’s manifest names one beside its LLaMA and its adapters, and of the
-          tower’s file only the vision part is then read, by ranges.
+          The eyes of a LaVIN, no chat model by itself. Of a CLIP’s file only the vision part is fetched, by ranges.
         </p>
         <ul className="cards">
           {KNOWN_TOWERS.map((known) => (
-            <TowerCard key={known.id} known={known} hub={hub} library={library} device={device} />
+            <TowerCard
+              key={known.id}
+              known={known}
+              hub={hub}
+              kept={kept.get(known.id)}
+              library={library}
+              device={device}
+            />
           ))}
         </ul>
       </section>
 
+      <PutTogether shipped={state.catalogue.models} library={library} />
       <AddModel hub={hub} library={library} device={device} onOpen={open} />
       <HubAddress
         hub={hub}

@@ -4,6 +4,7 @@ import { formatBytes } from '../../format';
 import { type LibraryHandle, storedChoice } from '../../hooks/useLibrary';
 import type { Device } from '../../library/fit';
 import { KNOWN_LLAMAS } from '../../library/known-models';
+import { towerWords } from '../../library/words';
 import type { EngineState, ModelChoice } from '../../state/state';
 import { Markdown } from '../Markdown';
 import { Confirm } from './Confirm';
@@ -26,6 +27,9 @@ export function StoredCard({ model, library, device, engine, onOpen }: StoredCar
   const activity = library.state.activities[id];
   const failure = library.state.failures[id];
   const note = library.state.notes[id];
+  const users = library.state.models.filter(({ parts }) => parts?.ids.includes(id)).map((user) => user.title);
+  const needed = model.bytesInAll === undefined ? undefined : model.bytesInAll + (model.parts?.bytes ?? 0);
+  const own = OWN_WORK.has(model.origin.kind);
   const known = KNOWN_LLAMAS.find((each) => each.id === model.entry);
   const idle = !activity && !elsewhere;
   const name = <span className="hidden"> {title}</span>;
@@ -40,10 +44,12 @@ export function StoredCard({ model, library, device, engine, onOpen }: StoredCar
       </p>
       {state === 'ready' && (
         <p className="caption number">
-          {formatBytes(model.bytesHere)} on disk · {checkWords(model)}
+          {formatBytes(model.bytesHere)} {checkWords(model)}
         </p>
       )}
-      {model.bytesInAll !== undefined && <FitWords bytes={model.bytesInAll} shape={known?.shape} device={device} />}
+      {model.shape && <p className="caption number">{towerWords(model.shape)}</p>}
+      {users.length > 0 && <p className="caption">Part of {users.join(', ')}.</p>}
+      {needed !== undefined && <FitWords bytes={needed} shape={known?.shape} device={device} />}
       {activity && <TransferStatus activity={activity} title={title} onStop={() => library.pause(id)} />}
       {idle && state === 'partial' && !failure && (
         <p className="number">
@@ -54,8 +60,7 @@ export function StoredCard({ model, library, device, engine, onOpen }: StoredCar
       {elsewhere && <p>Another tab is working on it.</p>}
       {idle && state === 'broken' && (
         <p className="trouble" role="alert">
-          Its files on this device are incomplete or changed: the browser or the disk lost part of them.{' '}
-          {model.origin.kind === 'file' ? 'Delete it and add the file again.' : 'Download it again.'}
+          {brokenWords(model)}
         </p>
       )}
       {idle && failure && (
@@ -68,8 +73,10 @@ export function StoredCard({ model, library, device, engine, onOpen }: StoredCar
       </p>
       {idle && (
         <div className="model-actions">
-          {state === 'ready' && <OpenButton choice={storedChoice(model)} engine={engine} onOpen={onOpen} />}
-          {state !== 'ready' && model.origin.kind !== 'file' && (
+          {state === 'ready' && model.kind !== 'tower' && (
+            <OpenButton choice={storedChoice(model)} engine={engine} onOpen={onOpen} />
+          )}
+          {state !== 'ready' && !own && (
             <button type="button" className="outlined" onClick={() => library.download(id)}>
               {state === 'broken' || (failure && model.bytesHere === 0) ? 'Download again' : 'Resume'}
               {name}
@@ -101,9 +108,13 @@ export function StoredCard({ model, library, device, engine, onOpen }: StoredCar
       {confirming && (
         <Confirm
           question={`Delete ${title}?`}
-          words={`${formatBytes(model.bytesHere)} on this device will be freed. To use it again it has to be ${model.origin.kind === 'file' ? 'added' : 'downloaded'} again.`}
+          words={
+            users.length > 0
+              ? `${users.join(', ')} would not open without it. Delete that first.`
+              : `${formatBytes(model.bytesHere)} on this device will be freed. ${againWords(model)}`
+          }
           verb="Delete"
-          onConfirm={() => library.remove(id)}
+          onConfirm={users.length > 0 ? undefined : () => library.remove(id)}
           onClose={() => setConfirming(false)}
         />
       )}
@@ -111,14 +122,42 @@ export function StoredCard({ model, library, device, engine, onOpen }: StoredCar
   );
 }
 
+/** What cannot be downloaded again as it was. */
+const OWN_WORK: ReadonlySet<ListedModel['origin']['kind']> = new Set(['file', 'together']);
+
 function originWords({ origin }: ListedModel): string {
-  if (origin.kind === 'hub') return `${origin.repo}, ${origin.path}`;
-  return origin.kind === 'url' ? origin.url : `Copied from ${origin.name}`;
+  switch (origin.kind) {
+    case 'hub':
+      return `${origin.repo}, ${origin.path}`;
+    case 'url':
+      return origin.url;
+    case 'file':
+      return `Copied from ${origin.name}`;
+    case 'together':
+      return `Put together here from ${origin.llama}, ${origin.tower} and ${origin.adapters}`;
+  }
 }
 
-function checkWords({ files }: ListedModel): string {
+function brokenWords({ origin, parts }: ListedModel): string {
+  if (parts) {
+    return 'It, or a model that it is made of, is incomplete or changed on this device. Download that model again, or delete this one and put it together anew.';
+  }
+  const cause = 'Its files on this device are incomplete or changed: the browser or the disk lost part of them.';
+  return `${cause} ${origin.kind === 'file' ? 'Delete it and add the file again.' : 'Download it again.'}`;
+}
+
+function againWords({ origin }: ListedModel): string {
+  if (origin.kind === 'together') return 'The models that it is made of stay.';
+  return `To use it again it has to be ${origin.kind === 'file' ? 'added' : 'downloaded'} again.`;
+}
+
+function checkWords({ files, kind, parts }: ListedModel): string {
   const main = files.find(({ url, text }) => url !== undefined || text === undefined);
   const short = main?.sha256?.slice(0, 12);
-  if (main?.expected !== undefined) return `SHA-256 ${short}…, as the hub lists it`;
-  return `SHA-256 ${short}…, told by nobody to compare with`;
+  if (parts) return `of its own on disk, ${formatBytes(parts.bytes)} in the models that it uses`;
+  if (kind === 'tower') {
+    return `on disk · SHA-256 ${short}… of this part; the hub lists that of the whole file alone, so its size, version and shapes were checked`;
+  }
+  if (main?.expected !== undefined) return `on disk · SHA-256 ${short}…, as the hub lists it`;
+  return `on disk · SHA-256 ${short}…, told by nobody to compare with`;
 }

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fileUrl, ggufChoices, isRepo, listRepo, preferred } from '../../../src/store/hub';
 import type { NetworkPorts } from '../../../src/store/network';
-import { lookAtTower } from '../../../src/store/tower';
 import { ggufLike, HubServer } from '../../hub-server';
 import { network } from './memory-ports';
 
@@ -105,31 +104,4 @@ describe('a listing', () => {
 it('knows a repository id when it sees one', () => {
   expect(['o/r', 'bartowski/SmolLM2-135M-Instruct-GGUF'].map(isRepo)).toEqual([true, true]);
   expect(['o', 'o/r/x', 'https://a/b', '../x', 'o /r', ''].map(isRepo)).toEqual(Array(6).fill(false));
-});
-
-it('a CLIP checkpoint is judged by its header alone', async () => {
-  const tensor = (from: number, floats: number) => ({
-    dtype: 'F32',
-    shape: [floats],
-    data_offsets: [from, from + 4 * floats],
-  });
-  const header = Buffer.from(
-    JSON.stringify({
-      'text_model.a': tensor(0, 500_000),
-      'vision_model.b': tensor(2_000_000, 100),
-      'vision_model.c': tensor(2_000_400, 50),
-      'visual_projection.weight': tensor(2_000_600, 10),
-    }),
-  );
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(header.length));
-  hub.add('o/clip', 'model.safetensors', Buffer.concat([length, header, Buffer.alloc(2_000_640)]));
-  expect(await lookAtTower(hub.url, 'o/clip', network())).toMatchObject({
-    tensors: 4,
-    towerTensors: 2,
-    towerBytes: 600,
-    fileBytes: 8 + header.length + 2_000_640,
-  });
-  expect(hub.requests).toEqual(['GET /o/clip/cdn/c0ffee/model.safetensors bytes=0-1048575']);
-  await expect(lookAtTower(hub.url, 'o/r', network())).rejects.toMatchObject({ code: 'not-found' });
 });
