@@ -1,19 +1,25 @@
 #!/bin/sh
-# Starts a training stage, or goes on with it, behind everything else: it outlives the shell, at the lowest priority.
-#   tools/starter/background.sh train_vit.py [options]
-# PYTHON names the interpreter (default python3). Logs: .cache/starter/logs; stop: kill the printed process id (it saves first).
+# Starts training stages, or goes on with them, behind everything else: they outlive the shell, at the lowest priority.
+#   tools/starter/background.sh                          both pretrainings, from wherever they are
+#   tools/starter/background.sh train_vit.py [options]   one of them
+# PYTHON names the interpreter (default python3). Logs: .cache/starter/logs. To stop one: kill the printed process, it saves first.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+if [ $# -eq 0 ]; then
+  "$0" train_vit.py
+  exec "$0" train_lm.py
+fi
 cache=${STARTER_CACHE:-$here/../../.cache/starter}
 mkdir -p "$cache/logs"
-stage=$(basename "$1" .py)
+script=$1
+shift
+stage=$(basename "$script" .py)
 pid_file=$cache/logs/$stage.pid
-if [ -f "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; then
+# The number may be another process's by now: ask what it runs.
+if [ -f "$pid_file" ] && tr '\0' ' ' <"/proc/$(cat "$pid_file")/cmdline" 2>/dev/null | grep -q "$script"; then
   echo "$stage runs already, process $(cat "$pid_file")"
   exit 0
 fi
-script=$1
-shift
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 setsid nohup nice -n 19 "${PYTHON:-python3}" "$here/$script" "$@" >>"$cache/logs/$stage.log" 2>&1 &
 echo $! >"$pid_file"
