@@ -10,7 +10,7 @@
     held-out-text.jsonl    held-out text                                  } these three
     floors.json            by file and skill: questions, the commonest answer's share, and what another picture's answer would score
 
-A row is {"id": "SKILL-NUMBER", "image"?, "instruction", "answer"}. Equal arguments give equal bytes.
+A row is {"id": "SKILL-NUMBER", "skill", "image"?, "instruction", "answer", "accept"?}; "accept" names a thing by its synonyms. Equal arguments give equal bytes.
 """
 from __future__ import annotations
 
@@ -66,8 +66,10 @@ def world_of(pictures: PictureSet, ids: torch.Tensor) -> World:
 class Writer:
     """Rows of one file, and the pictures they name."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, synonyms: Dict[str, Sequence[str]]) -> None:
+        """synonyms: of each name, as concepts.json lists them."""
         self.folder, self.name = folder, name
+        self.accepted = {Q.sentence(n): "|".join(map(Q.sentence, others)) for n, others in synonyms.items() if others}
         self.rows: List[dict] = []
         self.pictures = 0
         (folder / "images" / name).mkdir(parents=True, exist_ok=True)
@@ -81,15 +83,17 @@ class Writer:
 
     def row(self, question: Q.Question, image: Optional[str] = None) -> None:
         skill, q, a = question
-        self.rows.append({"id": f"{skill.replace(' ', '-')}-{len(self.rows):06d}", **({"image": image} if image else {}), "instruction": q, "answer": a})
+        accept = self.accepted.get(a) if skill == "name" else None
+        self.rows.append({
+            "id": f"{skill.replace(' ', '-')}-{len(self.rows):06d}", "skill": skill, **({"image": image} if image else {}),
+            "instruction": q, "answer": a, **({"accept": accept} if accept else {}),
+        })
 
     def close(self) -> None:
         (self.folder / f"{self.name}.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in self.rows))
         print(f"{self.name}: {len(self.rows)} rows, {self.pictures} pictures", flush=True)
 
 
-def skill_of(row: dict) -> str:
-    return row["id"].rsplit("-", 1)[0]
 
 
 def floors(rows: List[dict]) -> Dict[str, dict]:
@@ -97,7 +101,7 @@ def floors(rows: List[dict]) -> Dict[str, dict]:
     same question about another picture of the file (the wrong-picture floor of a model that sees perfectly)."""
     by: Dict[str, List[dict]] = defaultdict(list)
     for r in rows:
-        by[skill_of(r)].append(r)
+        by[r["skill"]].append(r)
     out = {}
     for skill, mine in sorted(by.items()):
         answers = Counter(r["answer"] for r in mine)
@@ -181,20 +185,21 @@ def main(argv: Optional[List[str]] = None) -> int:
     folder.mkdir(parents=True)
     pictures = PictureSet()
     skills = Skills(pictures.concepts, definitions(pictures.concepts))
+    synonyms = {c["name"]: c["synonyms"] for c in pictures.concepts}
     every: Dict[str, Dict[str, dict]] = {}
     for name, split, seed in (("validation", "val", 21), ("held-out", "test", 22), ("unseen-style", "style", 23)):
-        writer = Writer(folder, name)
+        writer = Writer(folder, name, synonyms)
         judged(writer, pictures, pictures.ids(split), seed)
         every[name] = floors(writer.rows)
         writer.close()
-    writer = Writer(folder, "held-out-text")
+    writer = Writer(folder, "held-out-text", synonyms)
     rng = random.Random(24)
     for skill in skills.names():
         for _ in range(60 if skill != "talk" else 0):
             writer.row(skills.draw(rng, held=True, skill=skill))
     every["held-out-text"] = floors(writer.rows)
     writer.close()
-    writer = Writer(folder, "train")
+    writer = Writer(folder, "train", synonyms)
     training(writer, pictures, skills, o.views, o.questions, o.seed)
     writer.close()
     (folder / "floors.json").write_text(json.dumps(every, indent=1) + "\n")

@@ -26,7 +26,6 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from adapted_model import IGNORE, AdapterShape, Adapted, layout
-from dataset import skill_of
 from documents import ASSISTANT, IMAGE_PREFIX, TEXT_PREFIX, USER
 from export import zero_adapters
 from oracle import read_model
@@ -63,7 +62,7 @@ class Rows:
             after = vocabulary.ids(USER.replace("{text}", r["instruction"]))
             answer = [*vocabulary.ids(ASSISTANT.replace("{text}", r["answer"])), EOS]
             ids, targets = layout(before, slots if seen else 0, after, answer)
-            self.rows.append(Row(ids, targets, number.setdefault(seen, len(number)) if seen else None, skill_of(r)))
+            self.rows.append(Row(ids, targets, number.setdefault(seen, len(number)) if seen else None, r["skill"]))
         self.pictures = torch.from_numpy(np.stack([np.asarray(Image.open(folder / p).convert("RGB")) for p in number] or [np.zeros((64, 64, 3), np.uint8)])).permute(0, 3, 1, 2)
 
 
