@@ -86,7 +86,7 @@ export async function planLavin(
         ...shape,
         featureEvery: Math.max(1, Math.floor(shape.layers / FEATURES)),
         layerNormEpsilon: 1e-5,
-        ...PIXELS,
+        ...(llama.pixels ?? PIXELS),
       },
     },
     adapters: { file: ADAPTERS, bytes: adapters.bytes.length, config: details.config },
@@ -115,8 +115,8 @@ interface LlamaPart {
   readonly bytes: number;
   readonly identity: BaseIdentity['llama'];
   readonly tokenizer?: string;
-  /** Of a model whose manifest has one: it was taught to be asked so. */
   readonly prompt?: unknown;
+  readonly pixels?: unknown;
 }
 
 /** What a manifest says of a language model, its addresses made absolute. */
@@ -125,7 +125,9 @@ interface LlamaWords {
   readonly licence: string;
   readonly url: string;
   readonly tokenizer?: string;
+  /** Of a LaVIN: adapters for its language model were taught to be asked so, and to be shown pictures so. */
   readonly prompt?: unknown;
+  readonly pixels?: unknown;
 }
 
 async function openLlama(choice: LlamaChoice, { files, network, need }: Ports): Promise<LlamaPart> {
@@ -174,12 +176,14 @@ function readManifest(text: string, at: string): LlamaWords {
   }
   const { file: tokenizer } = (json.tokenizer ?? {}) as { file?: unknown };
   const { kind } = (json.prompt ?? {}) as { kind?: unknown };
+  const { mean, std } = (json.vision as { config?: Record<string, unknown> } | undefined)?.config ?? {};
   return {
     title: String(json.title ?? file),
     licence: String(json.licence ?? 'not stated'),
     url: new URL(file, at).href,
     ...(typeof tokenizer === 'string' && { tokenizer: new URL(tokenizer, at).href }),
     ...(kind === 'plain' && { prompt: json.prompt }),
+    ...(mean !== undefined && std !== undefined && { pixels: { mean, std } }),
   };
 }
 

@@ -301,27 +301,6 @@ test('a file that the disk changed is found by a check, told, and downloaded aga
   await expect(card(page)).toContainText('as the hub lists it');
 });
 
-test('what of a CLIP file would be fetched is told from its header', async ({ page, hub, openModels }) => {
-  const floats = (from: number, count: number) => ({
-    dtype: 'F32',
-    shape: [count],
-    data_offsets: [from, from + 4 * count],
-  });
-  const header = Buffer.from(
-    JSON.stringify({ 'text_model.a': floats(0, 400_000), 'vision_model.b': floats(1_600_000, 200_000) }),
-  );
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(header.length));
-  hub.add(
-    'openai/clip-vit-base-patch16',
-    'model.safetensors',
-    Buffer.concat([length, header, Buffer.alloc(2_400_000)]),
-  );
-  await openModels();
-  await page.getByRole('button', { name: /What would be fetched\? Of CLIP ViT-B\/16/ }).click();
-  await expect(page.getByText('800 kB of 2.4 MB would be fetched: the 1 tensors')).toBeVisible();
-});
-
 test('another hub address is remembered', async ({ page, openModels }) => {
   await openModels();
   await page.getByText('Where models are looked up').click();

@@ -24,6 +24,8 @@ export function PutTogether({ shipped, library }: PutTogetherProps) {
   const [work, setWork] = useState<'reading' | 'joining'>();
   const [failure, setFailure] = useState<string>();
   const [done, setDone] = useState<string>();
+  /** A new one empties the file field. */
+  const [round, setRound] = useState(0);
   /** Of several files only the last one counts. */
   const newest = useRef(0);
   const id = useId();
@@ -45,7 +47,9 @@ export function PutTogether({ shipped, library }: PutTogetherProps) {
       setAdapters({ file, report });
       setTitle((before) => before || report.name);
     } catch (error) {
-      if (turn === newest.current) setFailure(asStoreFailure(error).message);
+      if (turn !== newest.current) return;
+      setFailure(asStoreFailure(error).message);
+      setRound((before) => before + 1);
     } finally {
       if (turn === newest.current) setWork(undefined);
     }
@@ -76,6 +80,7 @@ export function PutTogether({ shipped, library }: PutTogetherProps) {
       setDone(`“${title.trim()}” is put together: it is listed on this device, above.`);
       setAdapters(undefined);
       setTitle('');
+      setRound((before) => before + 1);
     } catch (error) {
       setFailure(`${asStoreFailure(error).message} Nothing was kept.`);
     } finally {
@@ -120,6 +125,7 @@ export function PutTogether({ shipped, library }: PutTogetherProps) {
         </select>
         <label htmlFor={`${id}adapters`}>Adapters (.pth or .safetensors)</label>
         <input
+          key={round}
           id={`${id}adapters`}
           type="file"
           accept=".safetensors,.pth"
@@ -127,13 +133,12 @@ export function PutTogether({ shipped, library }: PutTogetherProps) {
           aria-describedby={`${id}file`}
           onChange={(event) => {
             const file = event.target.files?.[0];
-            event.target.value = '';
             if (file) void read(file);
           }}
         />
         <p className="caption number" id={`${id}file`} role="status">
           {work === 'reading' && 'Reading the adapters…'}
-          {adapters && `${adapters.file.name}: ${adapterWords(adapters.report)}`}
+          {adapters && adapterWords(adapters.report)}
         </p>
         {adapters?.report.config.temperature === undefined && adapters && (
           <Positive
@@ -189,5 +194,5 @@ function adapterWords({ shape: { llama, vision, hidden } }: AdapterReport): stri
   const eyes = vision
     ? `a vision tower of ${vision.layers} blocks, width ${vision.width.toLocaleString('en')}`
     : 'no vision tower';
-  return `for a LLaMA of ${llama.layers} layers, width ${llama.dim.toLocaleString('en')}, and ${eyes} · bottleneck ${hidden}`;
+  return `For a LLaMA of ${llama.layers} layers, width ${llama.dim.toLocaleString('en')}, and ${eyes} · bottleneck ${hidden}`;
 }

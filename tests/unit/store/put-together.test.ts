@@ -188,9 +188,10 @@ describe('put together', () => {
     expect(await library.list()).toHaveLength(2);
   });
 
-  it('takes the prompt format of a language model whose manifest has one', async () => {
+  it('takes prompt format and pixel statistics of the LaVIN whose language model it is given', async () => {
     const prompt = { kind: 'plain', imagePrefix: 'See: ', textPrefix: '', user: '{text}', assistant: '', stop: [] };
-    const text = JSON.stringify({ title: 'Whole', llama: { file: 'base.gguf' }, prompt });
+    const pixels = { mean: [0.1, 0.2, 0.3], std: [1, 2, 3] };
+    const text = JSON.stringify({ title: 'Whole', llama: { file: 'base.gguf' }, vision: { config: pixels }, prompt });
     keep('whole', 'base.gguf', GGUF, {
       kind: 'manifest',
       files: [
@@ -201,6 +202,7 @@ describe('put together', () => {
     const id = await library.putTogether(ingredients({ llama: { id: 'whole' } }));
     expect(JSON.parse(read(id, 'manifest.json'))).toMatchObject({
       prompt,
+      vision: { config: pixels },
       llama: { file: 'opfs:/models/whole/base.gguf' },
     });
   });
