@@ -1,14 +1,12 @@
 // What the transposed products share: dx[m, k] = sum_n dy[m, n] w[n, k], through frozen weights in any format (unpacked in the
 // tile by dequant_<format>.wgsl, never stored) and through plain f32 tensors.
 //
-// A launch takes the weight rows (n) of one part and m rows from first_m on; parts after the first add to dx (ACCUMULATE), as
-// do gradients of an x that several ops read. Definitions: FORMAT, SCALED, WEIGHT_TENSOR, ACCUMULATE, ODD.
+// A launch takes all weight rows (n) of one part and m rows from first_m on; parts after the first add to dx (ACCUMULATE), as do
+// gradients of an x that several ops read. Definitions: FORMAT, SCALED, WEIGHT_TENSOR, ACCUMULATE, ODD.
 
 struct Params {
-  // Weight rows in this launch, rows of the part they lie in, the first of them in it.
+  // Weight rows of the part.
   rows: u32,
-  part_rows: u32,
-  first_row: u32,
   // Columns of w and dx, blocks of 32 in a row of w, columns of w as stored.
   cols: u32,
   blocks: u32,
@@ -16,7 +14,7 @@ struct Params {
   // Rows of dy and dx: first_m .. m - 1.
   first_m: u32,
   m: u32,
-  // Column of dy that weight row 0 of this launch made, and columns of dy in all.
+  // Column of dy that weight row 0 made, and columns of dy in all.
   dy_column: u32,
   dy_stride: u32,
 }
@@ -44,7 +42,7 @@ fn word(which: u32, i: u32) -> u32 {
 }
 
 fn block_count(which: u32) -> u32 {
-  return p.part_rows * p.blocks;
+  return p.rows * p.blocks;
 }
 
 #include "dequant_${FORMAT}.wgsl"
@@ -54,9 +52,9 @@ struct Eight {
   hi: vec4f,
 }
 
-// Columns 4j .. and 16 + 4j .. of block b of weight row n (counted in the launch).
+// Columns 4j .. and 16 + 4j .. of block b of weight row n.
 fn eight_weights(n: u32, b: u32, j: u32) -> Eight {
-  let q = load_quarter(0u, (p.first_row + n) * p.blocks + b, j);
+  let q = load_quarter(0u, n * p.blocks + b, j);
 #if SCALED == none
   return Eight(lo(q, j), hi(q, j));
 #else

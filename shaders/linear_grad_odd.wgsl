@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   var sum = 0.0;
   for (var n = 0u; n < p.rows; n++) {
-    sum += dy[m * p.dy_stride + p.dy_column + n] * weight_at(p.first_row + n, k);
+    sum += dy[m * p.dy_stride + p.dy_column + n] * weight_at(n, k);
   }
   store(m, k, sum);
 }

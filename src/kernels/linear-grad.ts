@@ -62,8 +62,6 @@ export function linearInputGrad(rec: Recorder, { label, dy, weight, dx, accumula
         writes: { dx },
         params: {
           rows: part.rows,
-          part_rows: part.rows,
-          first_row: 0,
           cols: k,
           blocks: Math.ceil(k / 32),
           w_stride: isTensor ? k : storedCols(format, k),
