@@ -11,6 +11,7 @@ import { allocateGradients, trainableTensors } from '../../src/train/gradient-se
 import { recordMicroBatch, StepInputs } from '../../src/train/micro-batch';
 import { Optimiser, type StepReport } from '../../src/train/optimiser';
 import { LAVIN_RECIPE, learningRate, type Recipe } from '../../src/train/recipe';
+import { isSwiftShader } from '../engine/support';
 import { closeTestGpus, openTestGpu } from '../gpu';
 import { type Golden, loadGolden } from './golden';
 import { goldenLavin } from './model-case';
@@ -74,7 +75,9 @@ describe.each(VARIANTS)('%s', (_, choicesOf, recompute) => {
       await optimiser.compile(arena);
       const replayer = new Replayer(gpu);
 
-      const steps = golden.shape('out.step_loss')[0];
+      const whole = golden.shape('out.step_loss')[0];
+      // SwiftShader takes minutes for the plain kernels' 25 steps; it goes the other variant's whole way.
+      const steps = isSwiftShader(gpu) && !recompute ? 5 : whole;
       const perEpoch = count / recipe.accumulation;
       const reports: StepReport[] = [];
       const rates: number[] = [];
@@ -91,30 +94,33 @@ describe.each(VARIANTS)('%s', (_, choicesOf, recompute) => {
         reports.push(await optimiser.step(replayer, recipe, rate));
         after.set(step + 1, (await optimiser.snapshot()).values);
       }
-      golden.expect('out.lr', rates);
-      golden.expect(
+      golden.expectStart('out.lr', rates);
+      golden.expectStart(
         'out.step_loss',
         reports.map(({ loss }) => loss),
       );
-      golden.expect(
+      golden.expectStart(
         'out.grad_norm',
         reports.map(({ norm }) => norm),
       );
       expect(reports.every(({ skipped }) => !skipped)).toBe(true);
-      let compared = 0;
-      for (const { name: tensor, shape: dims, offset } of adapters.segments) {
-        const size = dims.reduce((a, b) => a * b, 1);
-        for (const [prefix, step] of [
+      const looks = (
+        [
           ['after1', 1],
           ['after2', 2],
           ['after5', 5],
-          ['final', steps],
-        ] as const) {
+          ['final', whole],
+        ] as const
+      ).filter(([, step]) => step <= steps);
+      let compared = 0;
+      for (const { name: tensor, shape: dims, offset } of adapters.segments) {
+        const size = dims.reduce((a, b) => a * b, 1);
+        for (const [prefix, step] of looks) {
           golden.expect(`${prefix}.${tensor}`, after.get(step)!.subarray(offset, offset + size));
           compared++;
         }
       }
-      expect(compared).toBe(4 * adapters.segments.length);
+      expect(compared).toBe((steps === whole ? 4 : 3) * adapters.segments.length);
       plan.destroy();
       optimiser.destroy();
       inputs.destroy();
