@@ -57,6 +57,8 @@ function database(): Promise<IDBPDatabase<Schema>> {
  * before, so they are still there.
  */
 let kept: { readonly id: string; readonly pictures: ReadonlySet<string> } | undefined;
+/** Changes of pictures begun so far: what was read or written before the newest one no longer tells what is there. */
+let changes = 0;
 
 /** Newest first. */
 export async function listConversations(): Promise<ConversationSummary[]> {
@@ -65,6 +67,7 @@ export async function listConversations(): Promise<ConversationSummary[]> {
 }
 
 export async function readConversation(id: string): Promise<Conversation | undefined> {
+  const before = changes;
   const transaction = (await database()).transaction(['conversations', 'pictures']);
   const stored = await transaction.objectStore('conversations').get(id);
   if (!stored) return undefined;
@@ -79,7 +82,9 @@ export async function readConversation(id: string): Promise<Conversation | undef
   // A new variant that was waited for when the page was closed is waited for no more.
   const shown = Object.fromEntries(Object.entries(chosen).filter(([, child]) => child !== NOBODY));
   const tree = { nodes: await Promise.all(nodes.map(read)), chosen: shown };
-  kept = { id, pictures: new Set(picturesIn(tree.nodes).map((picture) => pictureKey(id, picture.id))) };
+  if (before === changes) {
+    kept = { id, pictures: new Set(picturesIn(tree.nodes).map((picture) => pictureKey(id, picture.id))) };
+  }
   return { ...rest, tree };
 }
 
@@ -114,10 +119,11 @@ export async function writeConversation(conversation: Conversation, updated: num
     await Promise.all([...writes, transaction.done]);
     return;
   }
+  const change = ++changes;
   kept = undefined;
   writes.push(writePictures(transaction.objectStore('pictures'), id, wanted));
   await Promise.all([...writes, transaction.done]);
-  kept = { id, pictures: new Set(wanted.keys()) };
+  if (change === changes) kept = { id, pictures: new Set(wanted.keys()) };
 }
 
 async function writePictures(
@@ -135,6 +141,7 @@ async function writePictures(
 
 export async function removeConversation(id: string): Promise<void> {
   const transaction = (await database()).transaction(['conversations', 'summaries', 'pictures'], 'readwrite');
+  changes++;
   kept = undefined;
   const remove = async () => {
     await transaction.objectStore('conversations').delete(id);

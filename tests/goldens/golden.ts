@@ -92,14 +92,6 @@ export class Golden {
     const exact = this.meta.tensors[name]?.exact === true;
     expectClose(`${this.name} ${name} (${tier})`, got, want, exact ? 0 : this.tolerance(name, tier));
   }
-
-  /** Compares `got` with the beginning of the tensor `name`. */
-  expectStart(name: string, got: ArrayLike<number>): void {
-    const want = this.f32(name);
-    if (got.length > want.length) throw new Error(`golden ${this.name}: ${name} has ${want.length} numbers`);
-    const exact = this.meta.tensors[name]?.exact === true;
-    expectClose(`${this.name} ${name}`, got, want.subarray(0, got.length), exact ? 0 : this.tolerance(name));
-  }
 }
 
 /** Throws, naming the file, if the case is not there or not what its header says. */
