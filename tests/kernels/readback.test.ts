@@ -4,6 +4,7 @@ import { DEFAULT_SAMPLING, packSampling } from '../../src/generate/sampling';
 import { Arena } from '../../src/gpu/arena';
 import { type Gpu, GpuError } from '../../src/gpu/device';
 import { type Plan, Recorder } from '../../src/gpu/plan';
+import { Readback } from '../../src/gpu/readback';
 import { Replayer } from '../../src/gpu/replay';
 import { type DType, Tensor } from '../../src/gpu/tensor';
 import { sample } from '../../src/kernels/sampling';
@@ -154,4 +155,19 @@ describe('TokenRing', () => {
     await expect(ring.next()).rejects.toMatchObject({ code: 'lost' });
     ring.dispose();
   });
+});
+
+it('Readback: reads asked for at once wait for each other, each finds what was there, nothing is allocated', async () => {
+  const gpu = await openTestGpu();
+  const buffer = gpu.createBuffer('state', 8, undefined, 'pair');
+  const readback = new Readback(gpu, 4, 'one word');
+  const bytes = gpu.ledger.current;
+  gpu.device.queue.writeBuffer(buffer, 0, Uint32Array.of(11, 22));
+  const [first, second] = await Promise.all([readback.read(buffer), readback.read(buffer, 4)]);
+  expect([new Uint32Array(first)[0], new Uint32Array(second)[0]]).toEqual([11, 22]);
+  gpu.device.queue.writeBuffer(buffer, 4, Uint32Array.of(33));
+  expect(new Uint32Array(await readback.read(buffer, 4))[0]).toBe(33);
+  expect(gpu.ledger.current).toBe(bytes);
+  readback.destroy();
+  gpu.destroyBuffer(buffer);
 });
