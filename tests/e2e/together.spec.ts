@@ -128,7 +128,7 @@ test('a file that is no CLIP, one that changed, and a cancelled download', async
 
 test('a LaVIN is put together, opens, and holds on to its parts', async ({ page, openModels }) => {
   await openModels();
-  await expect(form(page).getByLabel('Vision tower')).toContainText('None on this device yet');
+  await expect(form(page).getByLabel('Vision tower')).toContainText('None yet');
   await download(page);
   await keepLlama(page);
   await expect(card(page)).toContainText('of this part');

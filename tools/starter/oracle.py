@@ -21,7 +21,7 @@ from documents import ASSISTANT, Documents, IMAGE_PREFIX, TEXT_PREFIX, USER
 from lm_model import Lm, LmShape
 from paths import LM
 from questions import ask, sentence, stand_in
-from run_state import load
+from run_state import averaged
 from vocabulary import BOS, EOS, Vocabulary
 
 GATE = 0.90
@@ -29,11 +29,9 @@ GATE = 0.90
 
 def read_model(path: str) -> Lm:
     """The averaged weights of a run."""
-    state = load(Path(path))
-    if state is None:
-        raise SystemExit(f"{path} is not there; train_lm.py writes it")
+    state = averaged(Path(path), "train_lm.py")
     model = Lm(LmShape(**state["shape"]))
-    model.load_state_dict({k: v for k, v in state["average"]["values"].items()})
+    model.load_state_dict(state["values"])
     return model.eval()
 
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from paths import VIT
-from run_state import load
+from run_state import averaged
 from scenes import PLAIN, Painter, PictureSet, normalise
 from vit_model import Vit, VitShape
 
@@ -29,11 +29,9 @@ GATE = 0.85
 
 def read_tower(path: str) -> Vit:
     """The averaged weights of a run."""
-    state = load(Path(path))
-    if state is None:
-        raise SystemExit(f"{path} is not there; train_vit.py writes it")
+    state = averaged(Path(path), "train_vit.py")
     vit = Vit(VitShape(**state["shape"]))
-    vit.load_state_dict({k.removeprefix("vit."): v for k, v in state["average"]["values"].items() if k.startswith("vit.")})
+    vit.load_state_dict({k.removeprefix("vit."): v for k, v in state["values"].items() if k.startswith("vit.")})
     return vit.eval()
 
 

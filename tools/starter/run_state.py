@@ -1,6 +1,7 @@
 """What resumable training runs share: atomic checkpoints, a log of JSON lines, the schedule, a stop on signals."""
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -24,6 +25,23 @@ def save(path: Path, state: Dict[str, Any]) -> None:
 
 def load(path: Path) -> Optional[Dict[str, Any]]:
     return torch.load(path, map_location="cpu", weights_only=False) if path.exists() else None
+
+
+def averaged(path: Path, writer: str) -> Dict[str, Any]:
+    """A saved run with its averaged weights as `values`. writer: the program that makes the file."""
+    state = load(path)
+    if state is None:
+        raise SystemExit(f"{path} is not there; {writer} writes it")
+    return {**state, "values": state["average"]["values"]}
+
+
+def add_flags(a: argparse.ArgumentParser, folder: Path) -> None:
+    """The flags that every pretraining takes."""
+    a.add_argument("--device", default="cpu")
+    a.add_argument("--threads", type=int, default=1)
+    a.add_argument("--minutes", type=float, default=1e9, help="end after this long; what was learned is kept")
+    a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--folder", type=str, default=str(folder))
 
 
 def rate(done: float, warm: float = 0.01, decay_from: float = 0.7) -> float:

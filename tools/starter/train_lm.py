@@ -22,7 +22,7 @@ from documents import Documents
 from lm_model import Lm, LmShape
 from optimiser import MuonAdamW
 from paths import LM
-from run_state import Average, Log, Stop, load, rate, save
+from run_state import Average, Log, Stop, add_flags, load, rate, save
 from vocabulary import BOS, EOS, SIZE, Vocabulary
 
 #: What a prompt's tokens weigh beside an answer's.
@@ -71,11 +71,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--tokens", type=int, default=14_000_000)
     a.add_argument("--rows", type=int, default=16)
     a.add_argument("--length", type=int, default=128)
-    a.add_argument("--device", default="cpu")
-    a.add_argument("--threads", type=int, default=1)
-    a.add_argument("--minutes", type=float, default=1e9)
-    a.add_argument("--seed", type=int, default=1)
-    a.add_argument("--folder", type=str, default=str(LM))
+    add_flags(a, LM)
     o = a.parse_args(argv)
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)

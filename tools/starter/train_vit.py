@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from optimiser import MuonAdamW
 from paths import VIT
-from run_state import Average, Log, Stop, load, rate, save
+from run_state import Average, Log, Stop, add_flags, load, rate, save
 from scenes import LABELS, NONE, PLAIN, Painter, PictureSet, grown, normalise
 from vit_model import Vit, VitShape, describe
 
@@ -77,15 +77,11 @@ def main(argv: Optional[List[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--images", type=int, default=3_000_000)
     a.add_argument("--batch", type=int, default=96)
-    a.add_argument("--device", default="cpu")
-    a.add_argument("--threads", type=int, default=1)
-    a.add_argument("--minutes", type=float, default=1e9, help="end after this long; what was learned is kept")
-    a.add_argument("--seed", type=int, default=1)
     a.add_argument("--width", type=int, default=192)
     a.add_argument("--layers", type=int, default=6)
     a.add_argument("--heads", type=int, default=6)
     a.add_argument("--patch", type=int, default=16)
-    a.add_argument("--folder", type=str, default=str(VIT))
+    add_flags(a, VIT)
     o = a.parse_args(argv)
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)

@@ -115,7 +115,7 @@ export function PutTogether({ shipped, library }: PutTogetherProps) {
         <label htmlFor={`${id}tower`}>Vision tower</label>
         <select id={`${id}tower`} required value={tower} onChange={(event) => setTower(event.target.value)}>
           <option value="" disabled>
-            {towers.length === 0 ? 'None on this device yet: download one above' : 'Choose…'}
+            {towers.length === 0 ? 'None yet: download one above' : 'Choose…'}
           </option>
           {towers.map((model) => (
             <option key={model.id} value={model.id}>
