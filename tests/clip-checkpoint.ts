@@ -6,7 +6,7 @@ import { openSafetensors, type TensorToWrite, writeSafetensors } from '../src/fo
 
 type Tensors = Map<string, TensorToWrite>;
 
-const starter = (file: string) => readFile(fileURLToPath(new URL(`../public/models/starter/${file}`, import.meta.url)));
+const starter = (file: string) => readFile(fileURLToPath(new URL(`./models/prototype/${file}`, import.meta.url)));
 
 /** A random tower: patches of 4 pixels, heads of 64. */
 export function smallTower({ width = 64, layers = 3, grid = 2 } = {}): Tensors {

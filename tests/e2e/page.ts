@@ -75,7 +75,7 @@ export async function ask(page: Page, text: string): Promise<void> {
 
 /** A picture of the starter's, as bytes. */
 export function picture(name: 'blue-disc' | 'red-disc' | 'green-disc'): Promise<Buffer> {
-  return readFile(here(`../../public/models/starter/${name}.png`));
+  return readFile(here(`../models/prototype/${name}.png`));
 }
 
 /** Drops a file on the page as a person does with the pointer. */

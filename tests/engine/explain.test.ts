@@ -1,5 +1,5 @@
 /**
- * The router view's measurements and what-ifs on the shipped starter: norms against PyTorch in f64 on the same files
+ * The router view's measurements and what-ifs on the prototype: norms against PyTorch in f64 on the same files
  * (tests/oracles/engine/make_explain.py), overrides against the engine itself and the bare LLaMA.
  */
 import { openAsBlob, readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * The shipped starter model, whole: prompts, pictures, routing, logits and answers, against golden.json and against
- * PyTorch in f64 on the very files that ship (tests/oracles/engine/make_starter.py).
+ * The prototype (tests/models/prototype), whole: prompts, pictures, routing, logits and answers, against golden.json and against
+ * PyTorch in f64 on the very files that are loaded (tests/oracles/engine/make_starter.py).
  */
 import { openAsBlob, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -126,7 +126,7 @@ describe('golden.json', () => {
   });
 });
 
-describe('the shipped files in PyTorch', () => {
+describe('its files in PyTorch', () => {
   it.each(recorded.cases)(
     '$question ($image)',
     async ({ question, image, answer: want, slots, logits }) => {

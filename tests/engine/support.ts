@@ -20,7 +20,7 @@ export const isSwiftShader = (gpu: Gpu) =>
   /swiftshader/i.test(`${gpu.adapter.architecture} ${gpu.adapter.description}`);
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-export const STARTER = join(root, 'public/models/starter/manifest.json');
+export const STARTER = join(root, 'tests/models/prototype/manifest.json');
 
 /** Node's ports without a second Dawn: tests open their own GPU. */
 export const testPorts: EnginePorts = {
@@ -30,9 +30,9 @@ export const testPorts: EnginePorts = {
   resolve: (base, file) => (isAbsolute(file) ? file : join(dirname(base), file)),
 };
 
-/** The shipped starter model's files. */
+/** The prototype's files: a small model that stays as it is, whatever the shipped starter becomes. */
 export function openStarter(): Promise<ModelFiles> {
-  if (!existsSync(STARTER)) throw new Error('public/models/starter is part of the repository and is not there');
+  if (!existsSync(STARTER)) throw new Error('tests/models/prototype is part of the repository and is not there');
   return openManifest(testPorts, STARTER);
 }
 

@@ -120,7 +120,7 @@ export function readGolden(folder: string, file: string): Buffer {
   }
 }
 
-/** The text-only and picture prompts with which the shipped starter model was recorded; independent of GOLDENS_DIR. */
+/** The text-only and picture prompts with which the prototype was recorded; independent of GOLDENS_DIR. */
 export interface StarterPrompt {
   readonly q: string;
   /** Text-only prompts: every id after the modality slot. */

@@ -6,7 +6,7 @@ import { createEngine } from '../../src/engine/engine';
 
 /** Loading records and compiles every plan: a minute on a software adapter that never saw these kernels. */
 const TIMEOUT = 300_000;
-const STARTER = fileURLToPath(new URL('../../public/models/starter/manifest.json', import.meta.url));
+const STARTER = fileURLToPath(new URL('../models/prototype/manifest.json', import.meta.url));
 
 /** Node's ports, with every device that the engine opens within reach. */
 function watchedPorts() {

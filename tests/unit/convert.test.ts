@@ -10,7 +10,7 @@ import { MemorySource } from '../../src/formats/bytes';
 import type { TensorToWrite } from '../../src/formats/safetensors';
 import { goldensFolder } from '../goldens/golden';
 
-const STARTER = fileURLToPath(new URL('../../public/models/starter/', import.meta.url));
+const STARTER = fileURLToPath(new URL('../models/prototype/', import.meta.url));
 const ADAPTERS = join(STARTER, 'adapters.safetensors');
 const MANIFEST = join(STARTER, 'manifest.json');
 const GOLDEN = join(goldensFolder, 'checkpoints/checkpoint-0.pth');

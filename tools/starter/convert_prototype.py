@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turns the trained starter prototype into the files that the page loads, and proves that nothing was lost.
 
-    python3 tools/starter/convert_prototype.py PROTOTYPE_FOLDER public/models/starter
+    python3 tools/starter/convert_prototype.py PROTOTYPE_FOLDER tests/models/prototype
 
 PROTOTYPE_FOLDER holds base.safetensors, adapters.safetensors, tokenizer.json (a plain list), config.json and golden.json.
 Needs numpy, torch, safetensors, gguf, tokenizers and Pillow. Written: llama.gguf (tokenizer inside), vision.safetensors,

@@ -3,17 +3,23 @@ from __future__ import annotations
 
 import json
 import random
-from typing import List, NamedTuple, Tuple
+from typing import Callable, List, NamedTuple, Tuple
 
 from colours import COLOURS
 from paths import PICTURES
-from questions import Sight, World, ask, stand_in
+from questions import Question, Sight, World, ask, stand_in
 from scenes import SHAPES
 from skills import Skills
 from wordnet import definitions
 
 IMAGE_PREFIX, TEXT_PREFIX = "Image: ", "Image: N/A"
 USER, ASSISTANT = "\nInstruction: {text}\nResponse:", " {text}"
+
+
+#: Share of drawn questions that is kept once the run concentrates on what comes late. What is looked up by its name alone is
+#: learned in the first millions of tokens; what has to be compared, or found by its place, only by seeing far more of it.
+KEPT = {"name": 0.35, "describe": 0.5, "kind": 0.35, "colour": 0.35, "count": 0.4, "shape": 0.4, "shape colour": 0.4, "shape describe": 0.4,
+        "opposite": 0.3, "plural": 0.3, "day": 0.3, "month": 0.3, "definition": 0.4, "talk": 0.4, "fact": 0.4}
 
 
 class Segment(NamedTuple):
@@ -36,14 +42,15 @@ class Documents:
         self.world = read_world(concepts)
         self.skills = Skills(concepts, definitions(concepts))
         self.rng = random.Random(seed)
+        self.concentrated = False       # on what comes late, see KEPT
 
     def sight(self) -> Sight:
         r, w = self.rng, self.world
         pick = r.random()
         colour = lambda: r.choice(w.colours)  # noqa: E731
-        if pick < 0.12:
+        if pick < (0.25 if self.concentrated else 0.12):
             return Sight(left=(r.choice(w.shapes), colour()), right=(r.choice(w.shapes), colour()))
-        if pick < 0.18:
+        if pick < (0.28 if self.concentrated else 0.18):
             return Sight(shape=r.choice(w.shapes), colour=colour())
         n = r.randrange(len(w.names))
         count = r.randint(2, 5) if r.random() < 0.15 else 1
@@ -68,10 +75,10 @@ class Documents:
             words, told = stand_in(self.sight(), r)
             start = self.picture_start(words)
             for _ in range(many):
-                turns.append(ask(told, r, self.world)[1:] if r.random() < 0.93 else self.seeing_question())
+                turns.append(self.often_enough(lambda: ask(told, r, self.world)) if r.random() < 0.93 else self.seeing_question())
         else:
             start = [Segment(TEXT_PREFIX, False)]
-            turns = [self.skills.draw(r)[1:] for _ in range(many)]
+            turns = [self.often_enough(lambda: self.skills.draw(r)) for _ in range(many)]
         if many == 1 and r.random() < 0.12:
             # The other layout, so that the answer is read from the words and not from one form of prompt.
             q, a = turns[0]
@@ -80,6 +87,14 @@ class Documents:
         for q, a in turns:
             out += [question_segment(q), Segment(ASSISTANT.replace("{text}", a), True)]
         return out
+
+    def often_enough(self, draw: Callable[[], Question]) -> Tuple[str, str]:
+        """A question and its answer, drawn again where too much is asked of its skill."""
+        for _ in range(4):
+            skill, q, a = draw()
+            if not self.concentrated or self.rng.random() < KEPT.get(skill, 1.0):
+                break
+        return q, a
 
     def seeing_question(self) -> Tuple[str, str]:
         """A text question in sight of a picture. What small talk answers with "no picture" would be wrong there."""

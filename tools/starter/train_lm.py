@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pretrains the LLaMA from scratch; the same command goes on where it was ended.
 
-    python3 tools/starter/train_lm.py [--tokens 14000000] [--device cpu|cuda] [--threads 1]
+    python3 tools/starter/train_lm.py [--tokens 16000000] [--device cpu|cuda] [--threads 1]
 
 lm/state.pt is written every few minutes; lm/log.jsonl holds losses (of answers, of everything) and tokens per second. The
 gate before adapters are trained on it is oracle.py.
@@ -22,11 +22,13 @@ from documents import Documents
 from lm_model import Lm, LmShape
 from optimiser import MuonAdamW
 from paths import LM
-from run_state import Average, Log, Stop, add_flags, load, rate, save
+from run_state import Average, Log, Stop, add_flags, compiled, load, rate, save
 from vocabulary import BOS, EOS, SIZE, Vocabulary
 
 #: What a prompt's tokens weigh beside an answer's.
 PROMPT_WEIGHT = 0.15
+#: Share of the run after which it concentrates on what comes late.
+CONCENTRATE = 0.45
 
 
 class Packer:
@@ -68,7 +70,7 @@ class Packer:
 
 def main(argv: Optional[List[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--tokens", type=int, default=14_000_000)
+    a.add_argument("--tokens", type=int, default=16_000_000)
     a.add_argument("--rows", type=int, default=16)
     a.add_argument("--length", type=int, default=128)
     add_flags(a, LM)
@@ -99,13 +101,15 @@ def main(argv: Optional[List[str]] = None) -> int:
         save(folder / "state.pt", {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average.state(), "random": documents.rng.getstate(),
                                    "tokens": tokens, "shape": asdict(shape), "length": o.tokens})
 
+    forward = compiled(model) if o.compile else model
     begun = saved = told = time.time()
     cpu, at, n = time.process_time(), tokens, 0
     answers = everything = 0.0
     while tokens < o.tokens and not stop.asked and time.time() - begun < o.minutes * 60:
+        documents.concentrated = tokens > CONCENTRATE * o.tokens
         ids, numbers, weights = (t.to(o.device) for t in packer.batch(o.rows))
         with torch.autocast(o.device, torch.bfloat16):
-            logits = model(ids, numbers)
+            logits = forward(ids, numbers)
         # The first token of a document is not to be foretold from the one before it.
         w = weights[:, 1:] * (numbers[:, 1:] == numbers[:, :-1])
         nll = F.cross_entropy(logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view_as(w)

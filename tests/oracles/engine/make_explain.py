@@ -1,4 +1,4 @@
-"""What each expert of the shipped starter adds at a prompt, by the PyTorch reference in float64.
+"""What each expert of the prototype adds at a prompt, by the PyTorch reference in float64.
 
     python tests/oracles/engine/make_explain.py > tests/engine/data/explain.json
 

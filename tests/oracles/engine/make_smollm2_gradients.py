@@ -24,7 +24,7 @@ meta = {name: field.contents() for name, field in reader.fields.items()}
 weights = {
     t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float32)).double() for t in reader.tensors
 }
-manifest = json.loads((root / "public/models/starter/manifest.json").read_text())
+manifest = json.loads((root / "tests/models/prototype/manifest.json").read_text())
 vision = manifest["vision"]["config"]
 dim, layers = meta["llama.embedding_length"], meta["llama.block_count"]
 config = R.MmaConfig(
@@ -48,7 +48,7 @@ params["output.weight"] = weights.get("output.weight", weights["token_embd.weigh
 for i in range(layers):
     for ours, theirs in NAMES.items():
         params[f"layers.{i}.{ours}.weight"] = weights[f"blk.{i}.{theirs}.weight"]
-params.update({name: t.double() for name, t in load_file(root / "public/models/starter/vision.safetensors").items()})
+params.update({name: t.double() for name, t in load_file(root / "tests/models/prototype/vision.safetensors").items()})
 
 
 def formula(name, shape, amplitude):

@@ -1,4 +1,4 @@
-"""What the shipped starter model computes, by the PyTorch reference in float64 on the very files that the page loads.
+"""What the prototype (tests/models/prototype) computes, by the PyTorch reference in float64 on its very files.
 
     python tests/oracles/engine/make_starter.py > tests/engine/data/starter.json
 

@@ -90,7 +90,7 @@ describe('written and read again', () => {
   });
 
   it('the starter: a file without details', async () => {
-    const path = fileURLToPath(new URL('../../../public/models/starter/adapters.safetensors', import.meta.url));
+    const path = fileURLToPath(new URL('../../models/prototype/adapters.safetensors', import.meta.url));
     const file = await open(new Uint8Array(readFileSync(path)));
     expect(file.shape.llama).toEqual({ dim: 192, layers: 6, kind: 'attn' });
     expect(file.details).toBeUndefined();

@@ -47,7 +47,7 @@ describe.each(Object.entries(goldens.good))('%s', (file, { container, keys }) =>
 describe("a manifest's adapters", () => {
   /** The starter's manifest, its adapters this file. */
   const openStarterWith = (adapters: Uint8Array) => {
-    const starter = fileURLToPath(new URL('../../../public/models/starter/', import.meta.url));
+    const starter = fileURLToPath(new URL('../../models/prototype/', import.meta.url));
     const manifest = JSON.parse(readFileSync(join(starter, 'manifest.json'), 'utf8'));
     manifest.adapters.file = 'adapters.pth';
     const ports: EnginePorts = {
@@ -64,7 +64,7 @@ describe("a manifest's adapters", () => {
   };
 
   it('may be a .pth', async () => {
-    const path = fileURLToPath(new URL('../../../public/models/starter/adapters.safetensors', import.meta.url));
+    const path = fileURLToPath(new URL('../../models/prototype/adapters.safetensors', import.meta.url));
     const own = await openTensorFile(new MemorySource(new Uint8Array(readFileSync(path))));
     const tensors = new Map<string, TensorToWrite>();
     for (const { name, shape } of own.tensors.values()) {
