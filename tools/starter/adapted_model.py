@@ -2,18 +2,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from lm_model import Lm, rope
+from lm_model import Lm
 from vit_model import Vit
 
 VISUAL = "backbone.visual.transformer.resblocks."
-IGNORE = -100
 
 
 @dataclass(frozen=True)
@@ -84,32 +83,38 @@ class Adapted(nn.Module):
         h = F.silu(F.linear(f, self.of("adapter_proj.conv_A.weight"), self.of("adapter_proj.conv_A.bias")))
         return F.linear(h, self.of("adapter_proj.conv_B.weight"), self.of("adapter_proj.conv_B.bias"))
 
-    def embed(self, ids: Tensor, modality: Tensor, image: Optional[Tensor], at: int) -> Tensor:
-        """ids (B, T) with anything in the image's slots (from `at` on) -> (B, 1 + T, D) behind the modality token."""
-        h = self.lm.embedding(ids)
+    def embed(self, slots: Tensor, modality: Tensor, image: Optional[Tensor]) -> Tensor:
+        """slots (B, T) as src/train/batch.ts has them, -1 first; image (P, F, D), of the rows with a picture in their order -> (B, T, D)"""
+        h = self.lm.embedding(slots.clamp(min=0))
+        parts = [self.of("adapter_modality_embedding.weight")[modality][:, None], h[:, 1:]]
+        h = torch.cat(parts, 1)
         if image is not None:
-            rows = modality.nonzero()[:, 0]
-            h = h.clone()
-            h[rows, at:at + image.shape[1]] = image.to(h.dtype)
-        return torch.cat([self.of("adapter_modality_embedding.weight")[modality][:, None], h], 1)
+            b, t = (slots <= -2).nonzero(as_tuple=True)
+            picture = modality.cumsum(0) - 1
+            h = h.index_put((b, t), image.to(h.dtype)[picture[b], -2 - slots[b, t]])
+        return h
 
     def logits(self, h: Tensor) -> Tensor:
         """h (B, T, D), the modality token first -> (B, T, V)."""
+        return self.output(self.hidden(h))
+
+    def output(self, h: Tensor) -> Tensor:
+        """(..., D) -> (..., V)"""
+        return F.linear(self.lm.norm(h), self.lm.embedding.weight)
+
+    def hidden(self, h: Tensor) -> Tensor:
+        """The last block's output, (B, T, D)."""
         lm, t = self.lm, h.shape[1]
         allowed = torch.ones(t, t, dtype=torch.bool, device=h.device).tril()
         allowed[1:, 0] = False
         bias = torch.zeros(t, t, device=h.device).masked_fill(~allowed, float("-inf"))
         cos, sin = lm.cos[:t], lm.sin[:t]
         for i, layer in enumerate(lm.layers):
-            b, _, d = h.shape
             z = layer.attention_norm(h)
             z = self.routed(z, z[:, :1], f"layers.{i}.adapter_attn.")
-            q, k, v = (w(z).view(b, t, layer.heads, -1).transpose(1, 2) for w in (layer.wq, layer.wk, layer.wv))
-            scores = rope(q, cos, sin) @ rope(k, cos, sin).transpose(-1, -2) * (d // layer.heads) ** -0.5 + bias
-            h = h + layer.wo((scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(b, t, d))
-            z = layer.ffn_norm(h)
-            h = h + layer.w2(F.silu(layer.w1(z)) * layer.w3(z))
-        return F.linear(lm.norm(h), lm.embedding.weight)
+            h = h + layer.attend(z, cos, sin, bias)
+            h = h + layer.feed(layer.ffn_norm(h))
+        return h
 
     @torch.no_grad()
     def routing_table(self) -> List[List[List[float]]]:
@@ -124,14 +129,8 @@ class Adapted(nn.Module):
                 w = (F.linear(z, self.of(prefix + "expert_weights.weight"), self.of(prefix + "expert_weights.bias")) / self.shape.temperature).softmax(-1)
                 rows.append(w[0, 0].tolist())
                 z = self.routed(z, z, prefix)
-                h = h + layer.wo(layer.wv(z))       # it sees itself only: attention is 1
-                f = layer.ffn_norm(h)
-                h = h + layer.w2(F.silu(layer.w1(f)) * layer.w3(f))
+                one = torch.zeros(1, 1)             # it sees itself only
+                h = h + layer.attend(z, self.lm.cos[:1], self.lm.sin[:1], one.to(h.device))
+                h = h + layer.feed(layer.ffn_norm(h))
             out.append(rows)
         return out
-
-
-def layout(before: List[int], slots: int, after: List[int], answer: List[int]) -> Tuple[List[int], List[int]]:
-    """One row: ids (0 in the image's slots) and targets, both without the modality token. Targets are the answer's ids in their own place."""
-    ids = before + [0] * slots + after + answer
-    return ids, [IGNORE] * (len(ids) - len(answer)) + answer

@@ -10,7 +10,8 @@
     held-out-text.jsonl    held-out text                                  } these three
     floors.json            by file and skill: questions, the commonest answer's share, and what another picture's answer would score
 
-A row is {"id": "SKILL-NUMBER", "skill", "image"?, "instruction", "answer", "accept"?}; "accept" names a thing by its synonyms. Equal arguments give equal bytes.
+A row is {"id": "SKILL-NUMBER", "skill", "image"?, "instruction", "answer", "accept"?, "source"?}; "accept" names a thing by its synonyms,
+"source" is where a judged picture is from. Judged rows are shuffled, so that the first n are a fair sample. Equal arguments give equal bytes.
 """
 from __future__ import annotations
 
@@ -81,18 +82,20 @@ class Writer:
         Image.fromarray(np.ascontiguousarray(pixels)).save(self.folder / path, compress_level=4)
         return path
 
-    def row(self, question: Q.Question, image: Optional[str] = None) -> None:
+    def row(self, question: Q.Question, image: Optional[str] = None, source: Optional[str] = None) -> None:
         skill, q, a = question
         accept = self.accepted.get(a) if skill == "name" else None
         self.rows.append({
             "id": f"{skill.replace(' ', '-')}-{len(self.rows):06d}", "skill": skill, **({"image": image} if image else {}),
-            "instruction": q, "answer": a, **({"accept": accept} if accept else {}),
+            "instruction": q, "answer": a, **({"accept": accept} if accept else {}), **({"source": source} if source else {}),
         })
 
-    def close(self) -> None:
+    def close(self, shuffled: bool = False) -> None:
+        """shuffled: so that the first n rows are a fair sample, whatever n."""
+        if shuffled:
+            random.Random(0).shuffle(self.rows)
         (self.folder / f"{self.name}.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in self.rows))
         print(f"{self.name}: {len(self.rows)} rows, {self.pictures} pictures", flush=True)
-
 
 
 
@@ -132,19 +135,19 @@ def judged(writer: Writer, pictures: PictureSet, ids: torch.Tensor, seed: int) -
     painter, rng, w = Painter(pictures, 64, seed, PLAIN), random.Random(seed), world_of(pictures, ids)
     for part in ids.split(100):
         view = painter.single(part)
-        for image, s in zip(view.image, sights_of(pictures, view)):
-            path = writer.picture(image)
+        for image, s, i in zip(view.image, sights_of(pictures, view), part.tolist()):
+            path, source = writer.picture(image), pictures.rows[i]["source"]
             for f in JUDGED:
-                writer.row(first_wording(f, s, w, rng), path)
+                writer.row(first_wording(f, s, w, rng), path, source)
             if s.colour:
-                writer.row(first_wording(Q.colour_question, s, w, rng), path)
-                writer.row(Q.yes_no_colour(s, rng, w), path)
+                writer.row(first_wording(Q.colour_question, s, w, rng), path, source)
+                writer.row(Q.yes_no_colour(s, rng, w), path, source)
     n = min(300, len(ids))
     some = ids[torch.randperm(len(ids), generator=painter.random)[:n]]
     counts = torch.arange(n) % 5 + 1
     view = painter.copies(some, counts)
-    for image, s in zip(view.image, sights_of(pictures, view)):
-        writer.row(first_wording(Q.count_question, s, w, rng), writer.picture(image))
+    for image, s, i in zip(view.image, sights_of(pictures, view), some.tolist()):
+        writer.row(first_wording(Q.count_question, s, w, rng), writer.picture(image), pictures.rows[i]["source"])
     for view in (painter.shapes(200), painter.one_shape(100)):
         for image, s in zip(view.image, sights_of(pictures, view)):
             writer.row(Q.ask(s, rng, w), writer.picture(image))
@@ -191,14 +194,14 @@ def main(argv: Optional[List[str]] = None) -> int:
         writer = Writer(folder, name, synonyms)
         judged(writer, pictures, pictures.ids(split), seed)
         every[name] = floors(writer.rows)
-        writer.close()
+        writer.close(shuffled=True)
     writer = Writer(folder, "held-out-text", synonyms)
     rng = random.Random(24)
     for skill in skills.names():
         for _ in range(60 if skill != "talk" else 0):
             writer.row(skills.draw(rng, held=True, skill=skill))
     every["held-out-text"] = floors(writer.rows)
-    writer.close()
+    writer.close(shuffled=True)
     writer = Writer(folder, "train", synonyms)
     training(writer, pictures, skills, o.views, o.questions, o.seed)
     writer.close()

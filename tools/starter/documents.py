@@ -7,6 +7,7 @@ from typing import Callable, List, NamedTuple, Tuple
 
 from colours import COLOURS
 from paths import PICTURES
+from drills import drill
 from questions import Question, Sight, World, ask, stand_in
 from scenes import SHAPES
 from skills import Skills
@@ -20,6 +21,9 @@ USER, ASSISTANT = "\nInstruction: {text}\nResponse:", " {text}"
 #: learned in the first millions of tokens; what has to be compared, or found by its place, only by seeing far more of it.
 KEPT = {"name": 0.35, "describe": 0.5, "kind": 0.35, "colour": 0.35, "count": 0.4, "shape": 0.4, "shape colour": 0.4, "shape describe": 0.4,
         "opposite": 0.3, "plural": 0.3, "day": 0.3, "month": 0.3, "definition": 0.4, "talk": 0.4, "fact": 0.4}
+
+#: Share of documents that are exercises, from then on.
+DRILLED = 0.45
 
 
 class Segment(NamedTuple):
@@ -68,6 +72,8 @@ class Documents:
     def draw(self) -> List[Segment]:
         """One document. Its segments are tokenised one by one; <s> goes before it and </s> behind."""
         r = self.rng
+        if self.concentrated and r.random() < DRILLED:
+            return [Segment(text, answer) for text, answer in drill(r, self.world)]
         with_picture = r.random() < 0.6
         turns: List[Tuple[str, str]] = []
         many = 1 if r.random() < 0.75 else r.randint(2, 4)

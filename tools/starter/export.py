@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
+from bases import gguf_name, read_llama
 from documents import ASSISTANT, IMAGE_PREFIX, TEXT_PREFIX, USER
 from lm_model import Lm
 from oracle import read_model
@@ -29,20 +30,6 @@ from readout import read_tower
 from scenes import PLAIN, Painter, PictureSet, normalise
 from vit_model import Vit
 from vocabulary import BOS, EOS, UNK, Vocabulary
-
-LLAMA_NAMES = {
-    "attention.wq": "attn_q", "attention.wk": "attn_k", "attention.wv": "attn_v", "attention.wo": "attn_output", "feed_forward.w1": "ffn_gate",
-    "feed_forward.w2": "ffn_down", "feed_forward.w3": "ffn_up", "attention_norm": "attn_norm", "ffn_norm": "ffn_norm",
-}
-
-
-def gguf_name(name: str) -> str:
-    top = {"tok_embeddings.weight": "token_embd.weight", "norm.weight": "output_norm.weight"}
-    if name in top:
-        return top[name]
-    _, layer, rest = name.split(".", 2)
-    return f"blk.{layer}.{LLAMA_NAMES[rest.removesuffix('.weight')]}.weight"
-
 
 def write_gguf(path: Path, model: Lm, vocabulary: Vocabulary, kind: gguf.GGMLQuantizationType) -> None:
     s = model.shape
@@ -123,11 +110,7 @@ def manifest(folder: Path, lm: Lm, vit: Vit, hidden: int) -> dict:
 def check(folder: Path, lm: Lm, vit: Vit, vocabulary: Vocabulary, adapters: Dict[str, np.ndarray]) -> dict:
     """What the engine must say of the written files: F32 arithmetic on the values that the files hold. The adapters change
     nothing yet, so that only the projector stands between the two bases."""
-    stored = Lm(lm.shape)
-    reader = gguf.GGUFReader(str(folder / "llama.gguf"))
-    values = {t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).reshape(*map(int, t.shape[::-1])).astype(np.float32)) for t in reader.tensors}
-    for name, tensor in stored.checkpoint().items():
-        tensor.copy_(values[gguf_name(name)])
+    stored = read_llama(folder / "llama.gguf")
     half = Vit(vit.shape)
     half.load_state_dict({k: v.half().float() for k, v in vit.state_dict().items()})
     pictures = PictureSet()

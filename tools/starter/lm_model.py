@@ -20,6 +20,11 @@ class LmShape:
     context: int = 512
     eps: float = 1e-5
     theta: float = 10000.0
+    kv_heads: int = 0           # 0: as many as heads
+
+    @property
+    def key_width(self) -> int:
+        return (self.kv_heads or self.heads) * (self.dim // self.heads)
 
 
 class RmsNorm(nn.Module):
@@ -41,21 +46,28 @@ def rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class Layer(nn.Module):
     def __init__(self, s: LmShape) -> None:
         super().__init__()
-        self.heads = s.heads
+        self.head = s.dim // s.heads
         self.attention_norm, self.ffn_norm = RmsNorm(s.dim, s.eps), RmsNorm(s.dim, s.eps)
         linear = lambda i, o: nn.Linear(i, o, bias=False)  # noqa: E731
-        self.wq, self.wk, self.wv, self.wo = (linear(s.dim, s.dim) for _ in range(4))
+        self.wq, self.wk, self.wv, self.wo = (linear(s.dim, n) for n in (s.dim, s.key_width, s.key_width, s.dim))
         self.w1, self.w3, self.w2 = linear(s.dim, s.hidden), linear(s.dim, s.hidden), linear(s.hidden, s.dim)
 
-    def forward(self, h: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
-        b, t, d = h.shape
-        z = self.attention_norm(h)
-        q, k, v = (w(z).view(b, t, self.heads, -1).transpose(1, 2) for w in (self.wq, self.wk, self.wv))
+    def attend(self, z: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
+        """z (B, T, D), normalised, -> (B, T, D), projected. Keys and values are shared by groups of heads where there are fewer."""
+        b, t, d = z.shape
+        q, k, v = (w(z).view(b, t, -1, self.head).transpose(1, 2) for w in (self.wq, self.wk, self.wv))
         q, k = rope(q, cos, sin), rope(k, cos, sin)
-        scores = q @ k.transpose(-1, -2) * (d // self.heads) ** -0.5 + bias
-        h = h + self.wo((scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(b, t, d))
-        z = self.ffn_norm(h)
-        return h + self.w2(F.silu(self.w1(z)) * self.w3(z))
+        if k.shape[1] < q.shape[1]:
+            k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
+        scores = q @ k.transpose(-1, -2) * self.head**-0.5 + bias
+        return self.wo((scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(b, t, d))
+
+    def feed(self, z: Tensor) -> Tensor:
+        return self.w2(F.silu(self.w1(z)) * self.w3(z))
+
+    def forward(self, h: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
+        h = h + self.attend(self.attention_norm(h), cos, sin, bias)
+        return h + self.feed(self.ffn_norm(h))
 
 
 class Lm(nn.Module):

@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Trains adapters in PyTorch, where the project's own trainer would take too long; same structure, same files, same rows.
+"""Trains adapters in PyTorch, where the project's own trainer would take too long; same structure, same files, same rows in the same order.
 
     python3 tools/starter/train_adapters.py --config tools/starter/train-adapters.json --out .cache/starter/adapters [--device cuda]
 
-Reads what `lavin train` reads: the config's model (export.py's folder), dataset folder, file and recipe. Writes
-adapters.safetensors, state.pt (to go on from) and log.jsonl, whose last line holds accuracies by skill on the validation rows,
-each beside its wrong-picture floor. --rows caps the rows of the training file.
+Reads what `lavin train` reads: the config's model (a manifest with a GGUF LLaMA, towers and adapters to start from), dataset,
+file and recipe; sequences.mjs tokenises. Writes adapters.safetensors, state.pt (to go on from) and log.jsonl, whose last line
+holds accuracies by skill on validation rows, each beside its wrong-picture floor.
 """
 from __future__ import annotations
 
 import argparse
 import json
 import math
-import random
+import os
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -25,54 +26,75 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from adapted_model import IGNORE, AdapterShape, Adapted, layout
-from documents import ASSISTANT, IMAGE_PREFIX, TEXT_PREFIX, USER
+from adapted_model import Adapted, AdapterShape
+from bases import read_llama, read_vision
 from export import zero_adapters
-from oracle import read_model
-from paths import LM, VIT
-from readout import read_tower
+from paths import CACHE, HERE
 from run_state import Log, Stop, load, save
 from scenes import normalise
-from vocabulary import BOS, EOS, Vocabulary
 
 #: Of src/train/recipe.ts.
 RECIPE = {"microBatch": 4, "accumulation": 8, "baseRate": 9e-3, "minRate": 0.0, "epochs": 20, "warmupEpochs": 2, "beta1": 0.9, "beta2": 0.95, "epsilon": 1e-8, "weightDecay": 0.02, "clip": 0, "dropout": 0.1, "maxLength": 512, "seed": 0}
 
 
 class Row(NamedTuple):
-    ids: List[int]
-    targets: List[int]
+    """slots and labels as src/train/batch.ts has them."""
+    slots: List[int]
+    labels: List[int]
     image: Optional[int]
     skill: str
 
 
 class Rows:
-    """A JSONL of dataset.py, tokenised, its pictures in memory once each."""
+    """A file of the dataset, tokenised by the engine's own code, its pictures in memory once each."""
 
-    def __init__(self, folder: Path, file: str, vocabulary: Vocabulary, slots: int, most: Optional[int] = None, seed: int = 0) -> None:
-        raw = [json.loads(line) for line in (folder / file).read_text().splitlines()]
-        if most and most < len(raw):
-            raw = random.Random(seed).sample(raw, most)
+    def __init__(self, config: Path, dataset: Path, file: str, most: Optional[int] = None) -> None:
+        """most: the first so many rows only."""
+        CACHE.mkdir(parents=True, exist_ok=True)
+        sequences = CACHE / f"sequences-{os.getpid()}.jsonl"
+        subprocess.run(["node", str(HERE / "sequences.mjs"), str(config), file, str(sequences)], check=True, stdout=subprocess.DEVNULL)
+        lines = sequences.read_text().splitlines()[:most]
+        sequences.unlink()
         number: Dict[str, int] = {}
         self.rows: List[Row] = []
-        self.at = 1 + len(vocabulary.ids(IMAGE_PREFIX))
-        for r in raw:
-            seen = r.get("image")
-            before = [BOS, *vocabulary.ids(IMAGE_PREFIX if seen else TEXT_PREFIX)]
-            after = vocabulary.ids(USER.replace("{text}", r["instruction"]))
-            answer = [*vocabulary.ids(ASSISTANT.replace("{text}", r["answer"])), EOS]
-            ids, targets = layout(before, slots if seen else 0, after, answer)
-            self.rows.append(Row(ids, targets, number.setdefault(seen, len(number)) if seen else None, r["skill"]))
-        self.pictures = torch.from_numpy(np.stack([np.asarray(Image.open(folder / p).convert("RGB")) for p in number] or [np.zeros((64, 64, 3), np.uint8)])).permute(0, 3, 1, 2)
+        for line in lines:
+            r = json.loads(line)
+            image = r.get("image")
+            self.rows.append(Row(r["slots"], r["labels"], number.setdefault(image, len(number)) if image else None, r.get("skill", "")))
+        blank = [np.zeros((64, 64, 3), np.uint8)]
+        self.pictures = torch.from_numpy(np.stack([np.asarray(Image.open(dataset / p).convert("RGB")) for p in number] or blank)).permute(0, 3, 1, 2)
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> List[int]:
+    """epochOrder of src/train/order.ts: 0 to count - 1, shuffled by SplitMix32. Both trainers see the same rows in the same order."""
+    mask = 0xFFFFFFFF
+    state = (seed ^ ((epoch + 1) * 0x9E3779B9)) & mask
+    order = list(range(count))
+    for i in range(count - 1, 0, -1):
+        state = (state + 0x9E3779B9) & mask
+        word = state ^ (state >> 16)
+        word = word * 0x21F0AAAD & mask
+        word ^= word >> 15
+        word = word * 0x735A2D97 & mask
+        j = ((word ^ (word >> 15)) * (i + 1)) >> 32
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def micro_batches(rows: Rows, picked: List[int], size: int) -> List[List[int]]:
+    """microBatches of src/train/order.ts: rows of like length together."""
+    by_length = sorted(picked, key=lambda i: (len(rows.rows[i].slots), i))
+    return [by_length[at:at + size] for at in range(0, len(by_length), size)]
 
 
 def forward(model: Adapted, rows: Rows, pick: List[int], device: str, wrong: bool = False) -> Tuple[torch.Tensor, torch.Tensor]:
-    """Logits (B, T, V) and targets (B, T) of the picked rows; `wrong` shows each the next row's picture."""
+    """Logits (N, V) of the scored positions of the picked rows and their targets, (B, T) with 0 elsewhere; `wrong` shows each the
+    next row's picture."""
     part = [rows.rows[i] for i in pick]
-    width = max(len(r.ids) for r in part)
-    ids = torch.tensor([r.ids + [0] * (width - len(r.ids)) for r in part])
-    targets = torch.tensor([r.targets + [IGNORE] * (width - len(r.ids)) for r in part])
-    modality = torch.tensor([int(r.image is not None) for r in part])
+    width = max(len(r.slots) for r in part)
+    slots = torch.tensor([r.slots + [0] * (width - len(r.slots)) for r in part], device=device)
+    targets = torch.tensor([r.labels[1:] + [0] * (width + 1 - len(r.labels)) for r in part], device=device)
+    modality = torch.tensor([int(r.image is not None) for r in part], device=device)
     shown = [r.image for r in part if r.image is not None]
     image = None
     if shown:
@@ -81,9 +103,9 @@ def forward(model: Adapted, rows: Rows, pick: List[int], device: str, wrong: boo
         pixels = normalise(rows.pictures[unique].float() / 255).to(device)
         tokens = model.image_tokens(model.features(pixels))
         image = tokens[torch.tensor([unique.index(i) for i in shown], device=device)]
-    h = model.embed(ids.to(device), modality.to(device), image, rows.at)
-    # Position t of the logits, behind the modality token, foretells id t.
-    return model.logits(h)[:, :-1], targets.to(device)
+    h = model.hidden(model.embed(slots, modality, image))
+    # The output layer is large: only what is scored goes through it.
+    return model.output(h[targets != 0]), targets
 
 
 @torch.no_grad()
@@ -93,8 +115,9 @@ def accuracy(model: Adapted, rows: Rows, device: str, wrong: bool = False, size:
     right: Dict[str, List[bool]] = defaultdict(list)
     for picked in torch.randperm(len(rows.rows), generator=torch.Generator().manual_seed(1)).split(size):
         logits, targets = forward(model, rows, picked.tolist(), device, wrong)
-        good = ((logits.argmax(-1) == targets) | (targets == IGNORE)).all(1).tolist()
-        for i, ok in zip(picked.tolist(), good):
+        good = torch.ones_like(targets, dtype=torch.bool)
+        good[targets != 0] = logits.argmax(-1) == targets[targets != 0]
+        for i, ok in zip(picked.tolist(), good.all(1).tolist()):
             right[rows.rows[i].skill].append(ok)
     model.train()
     return {k: round(sum(v) / len(v), 4) for k, v in sorted(right.items())}
@@ -114,28 +137,37 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--out", required=True)
     a.add_argument("--device", default="cpu")
     a.add_argument("--threads", type=int, default=1)
-    a.add_argument("--rows", type=int)
+    a.add_argument("--steps", type=int, help="end after this many steps; the schedule stays that of the whole run")
+    a.add_argument("--f32", action="store_true", help="no bf16, and every step's loss in the log: for comparison with `lavin train`")
+    a.add_argument("--epochs", type=float, help="in the place of the recipe's")
     a.add_argument("--minutes", type=float, default=1e9)
-    a.add_argument("--hidden", type=int, default=8)
-    a.add_argument("--projector", type=int, default=128)
-    a.add_argument("--temperature", type=float, default=10.0)
+    a.add_argument("--start-seed", type=int, help="fresh adapters of this seed in the place of the manifest's")
+    a.add_argument("--temperature", type=float, help="in the place of the manifest's")
     a.add_argument("--norm-features", action="store_true", help="LayerNorm on the class tokens; the engine must know it")
     a.add_argument("--no-visual", action="store_true", help="ablation: no adapters in the vision tower")
     a.add_argument("--no-routing", action="store_true", help="ablation: one expert for both modalities")
+    a.add_argument("--blind", action="store_true", help="ablation: text-only rows alone are trained on")
     a.add_argument("--validation", default="validation.jsonl")
     a.add_argument("--validation-rows", type=int, default=1500)
-    a.add_argument("--lm-state", default=str(LM / "state.pt"))
-    a.add_argument("--vit-state", default=str(VIT / "state.pt"))
     o = a.parse_args(argv)
     torch.set_num_threads(o.threads)
     config = json.loads(Path(o.config).read_text())
-    folder = (Path(o.config).parent / config["dataset"]).resolve()
-    recipe = {**RECIPE, **config.get("recipe", {})}
-    shape = AdapterShape(o.hidden, o.projector, o.temperature, 2, recipe["dropout"], not o.no_visual, not o.no_routing, o.norm_features)
-    lm, vit, vocabulary = read_model(o.lm_state), read_tower(o.vit_state), Vocabulary.load()
-    rows = Rows(folder, config["file"], vocabulary, vit.shape.layers, o.rows, recipe["seed"])
-    judged = Rows(folder, o.validation, vocabulary, vit.shape.layers, o.validation_rows, 1)
-    start = {k: torch.from_numpy(v) for k, v in zero_adapters(lm, vit, o.hidden, o.projector, recipe["seed"] + 1).items()}
+    beside = lambda path: (Path(o.config).parent / path).resolve()  # noqa: E731
+    model_path, folder = beside(config["model"]), beside(config["dataset"])
+    recipe = {**RECIPE, **config.get("recipe", {}), **({"epochs": o.epochs} if o.epochs else {})}
+    torch.manual_seed(recipe["seed"])
+    manifest = json.loads(model_path.read_text())
+    lm, vit = read_llama(model_path.parent / manifest["llama"]["file"]), read_vision(model_path.parent / manifest["vision"]["file"], manifest["vision"]["config"])
+    start = load_file(model_path.parent / manifest["adapters"]["file"])
+    hidden, projector = start["layers.0.adapter_attn.conv_A.weight"].shape[0], start["adapter_proj.conv_A.weight"].shape[0]
+    if o.start_seed is not None:
+        start = {k: torch.from_numpy(v) for k, v in zero_adapters(lm, vit, hidden, projector, o.start_seed).items()}
+    temperature = o.temperature or manifest["adapters"]["config"]["temperature"]
+    shape = AdapterShape(hidden, projector, temperature, 2, recipe["dropout"], not o.no_visual, not o.no_routing, o.norm_features)
+    rows = Rows(Path(o.config), folder, config["file"])
+    if o.blind:
+        rows.rows = [r for r in rows.rows if r.image is None]
+    judged = Rows(Path(o.config), folder, o.validation, o.validation_rows)
     model = Adapted(lm, vit, shape, start).to(o.device).train()
     decayed = [p for k, p in model.trained.items() if p.ndim > 1]
     plain = [p for k, p in model.trained.items() if p.ndim == 1]
@@ -149,7 +181,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         step = state["step"]
     effective = recipe["microBatch"] * recipe["accumulation"]
     per_epoch = len(rows.rows) // effective
-    steps = math.ceil(recipe["epochs"] * per_epoch)
+    steps = max(1, round(recipe["epochs"] * per_epoch))
     named = sum(r.skill in ("name", "describe") for r in rows.rows)
     log(event="start", step=step, steps=steps, rows=len(rows.rows), pictures=len(rows.pictures), nameRows=named, trained=sum(p.numel() for p in model.trained.values()))
 
@@ -160,26 +192,29 @@ def main(argv: Optional[List[str]] = None) -> int:
     begun = saved = told = time.time()
     losses: List[float] = []
     order: List[int] = []
-    while step < steps and not stop.asked and time.time() - begun < o.minutes * 60:
+    while step < min(steps, o.steps or steps) and not stop.asked and time.time() - begun < o.minutes * 60:
         # The order of an epoch comes from its number, so that a resumed run goes on with the same rows.
         epoch, at = divmod(step, per_epoch)
         if at == 0 or not order:
-            order = torch.randperm(len(rows.rows), generator=torch.Generator().manual_seed(recipe["seed"] * 1000 + epoch)).tolist()
+            order = epoch_order(len(rows.rows), recipe["seed"], epoch)
         for g in optimiser.param_groups:
             g["lr"] = learning_rate(recipe, step / per_epoch)
         picked = order[at * effective:(at + 1) * effective]
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(o.device, torch.bfloat16):
-            logits, targets = forward(model, rows, picked, o.device)
-        loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
-        loss.backward()
+        loss = 0.0
+        for part in micro_batches(rows, picked, recipe["microBatch"]):
+            with torch.autocast(o.device, torch.bfloat16, enabled=not o.f32):
+                logits, targets = forward(model, rows, part, o.device)
+            nll = F.cross_entropy(logits.float(), targets[targets != 0]) / recipe["accumulation"]
+            nll.backward()
+            loss += nll.item()
         if recipe["clip"]:
             torch.nn.utils.clip_grad_norm_(model.trained.parameters(), recipe["clip"])
         optimiser.step()
         step += 1
-        losses.append(loss.item())
+        losses.append(loss)
         now = time.time()
-        if now - told > 60:
+        if o.f32 or now - told > 60:
             log(step=step, loss=sum(losses) / len(losses), rate=optimiser.param_groups[0]["lr"], secondsPerStep=(now - told) / len(losses), nameExposuresPerPicture=round(named * step / per_epoch / max(1, len(rows.pictures)), 1))
             told, losses = now, []
         if now - saved > 240:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pretrains the LLaMA from scratch; the same command goes on where it was ended.
 
-    python3 tools/starter/train_lm.py [--tokens 16000000] [--device cpu|cuda] [--threads 1]
+    python3 tools/starter/train_lm.py [--tokens 20000000] [--device cpu|cuda] [--threads 1]
 
 lm/state.pt is written every few minutes; lm/log.jsonl holds losses (of answers, of everything) and tokens per second. The
 gate before adapters are trained on it is oracle.py.
@@ -70,7 +70,7 @@ class Packer:
 
 def main(argv: Optional[List[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--tokens", type=int, default=16_000_000)
+    a.add_argument("--tokens", type=int, default=20_000_000)
     a.add_argument("--rows", type=int, default=16)
     a.add_argument("--length", type=int, default=128)
     add_flags(a, LM)
@@ -99,7 +99,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
     def keep() -> None:
         save(folder / "state.pt", {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average.state(), "random": documents.rng.getstate(),
-                                   "tokens": tokens, "shape": asdict(shape), "length": o.tokens})
+                                   "tokens": tokens, "shape": asdict(shape), "length": o.tokens, "grafted": bool(state and state.get("grafted"))})
 
     forward = compiled(model) if o.compile else model
     begun = saved = told = time.time()

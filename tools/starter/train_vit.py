@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pretrains the vision tower from scratch; the same command goes on where it was ended.
 
-    python3 tools/starter/train_vit.py [--images 3000000] [--device cpu|cuda] [--threads 1]
+    python3 tools/starter/train_vit.py [--images 1650000] [--device cpu|cuda] [--threads 1]
 
 vit/state.pt is written every few minutes, whole or not at all; vit/log.jsonl holds losses, images per second and the
 validation split's accuracy. --images is the length of the run, which the schedule's descent is counted from: it may be
@@ -75,7 +75,7 @@ def accuracy(tower: Tower, pictures: PictureSet, ids: torch.Tensor, painter: Pai
 
 def main(argv: Optional[List[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--images", type=int, default=3_000_000)
+    a.add_argument("--images", type=int, default=1_650_000)
     a.add_argument("--batch", type=int, default=192)
     a.add_argument("--width", type=int, default=192)
     a.add_argument("--layers", type=int, default=6)

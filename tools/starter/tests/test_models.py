@@ -99,8 +99,12 @@ def test_trained_adapters_do_what_the_references_do():
     assert torch.allclose(features, R.vit_forward(p, cfg, images).features, atol=1e-4)
     tokens = model.image_tokens(features)
     assert torch.allclose(tokens, R.adapter_mlp(features, p, "adapter_proj."), atol=1e-4)
-    ids = torch.randint(3, 97, (3, 14))
-    h = model.embed(ids, torch.tensor([1, 0, 1]), tokens, at=3)
+    slots = torch.randint(3, 97, (3, 14))
+    slots[:, 0] = -1
+    slots[[0, 2], 4:7] = torch.tensor([-2, -3, -4])
+    h = model.embed(slots, torch.tensor([1, 0, 1]), tokens)
+    for row, (ind, image) in enumerate([(1, tokens[0]), (0, None), (1, tokens[1])]):
+        assert torch.equal(h[row], R.embed_slots(p, slots[row].tolist(), ind, image))
     want = R.llama_forward(p, cfg, h)
     assert torch.allclose(model.logits(h), want.logits, atol=1e-3)
     table = model.routing_table()
@@ -108,8 +112,19 @@ def test_trained_adapters_do_what_the_references_do():
         assert torch.allclose(torch.tensor([table[1][layer], table[0][layer]]), w[:2], atol=1e-4)
 
 
-def test_answers_are_foretold_from_the_slot_before():
-    from adapted_model import IGNORE, layout
-    ids, targets = layout([1, 5], 3, [6, 7], [8, 2])
-    assert ids == [1, 5, 0, 0, 0, 6, 7, 8, 2]
-    assert targets == [IGNORE] * 7 + [8, 2]
+def test_fewer_key_heads_than_heads_are_the_references():
+    torch.manual_seed(3)
+    lm, vit = Lm(LmShape(48, 2, 6, 64, 97, 64, kv_heads=2)).eval(), Vit(VitShape(32, 8, 48, 3, 3))
+    cfg, p = reference(lm, vit)
+    cfg = R.MmaConfig(cfg.vit, R.LlamaConfig(48, 2, 6, 2, 97, 1, lm.shape.eps, lm.shape.theta), hidden_proj=16, clip_routing="per_sample")
+    ids = torch.randint(3, 97, (1, 20))
+    with torch.no_grad():
+        h = torch.cat([p["adapter_modality_embedding.weight"][:1][None], lm.embedding(ids)], 1)
+        assert torch.allclose(lm(ids), R.llama_forward(p, cfg, h).logits[:, 1:], atol=1e-4)
+
+
+def test_both_trainers_order_an_epoch_alike():
+    """The numbers are those of epochOrder in src/train/order.ts."""
+    from train_adapters import epoch_order
+    assert epoch_order(12, 1, 0) == [0, 9, 8, 5, 10, 1, 4, 2, 7, 6, 3, 11]
+    assert epoch_order(12, 7, 3) == [11, 8, 0, 10, 7, 4, 1, 5, 2, 6, 3, 9]

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Puts the trained starter where the page finds it, and the questions that its tests ask.
+
+    python3 tools/starter/ship.py --adapters .cache/starter/adapters/adapters.safetensors [--scores .cache/starter/scores]
+
+Writes public/models/starter/ (manifest with card and examples, LLaMA in Q8_0, vision tower in F16, adapters, example pictures)
+and tests/models/starter-200/: 200 questions of the three sets that nothing was tuned on, with their pictures. The card's tables
+come from the reports that score.sh leaves in --scores; without them the card says that nothing was measured.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import gguf
+import numpy as np
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from card import card
+from dataset import DATA
+from export import manifest, write_gguf
+from oracle import read_model
+from paths import CACHE, DOWNLOADS, HERE, LM, PICTURES, ROOT, VIT
+from pictures import Iconify, file_index, from_file, square
+from readout import read_tower
+from sources import SOURCES
+from vocabulary import Vocabulary
+
+OUT = ROOT / "public" / "models" / "starter"
+ASKED = ROOT / "tests" / "models" / "starter-200"
+EXAMPLE_SIZE = 256
+TEXT_EXAMPLES = ("What is the opposite of hot?", "Which day comes after Friday?")
+#: Questions of each file, by skill; 200 in all.
+SAMPLE: Dict[str, Dict[str, int]] = {
+    "held-out": {"name": 40, "describe": 8, "kind": 15, "colour": 15, "count": 15, "yes-no name": 8, "yes-no kind": 8, "yes-no colour": 6, "choice name": 15, "choice kind": 10, "shape": 5, "shape colour": 5, "left or right": 5, "side shape": 5},
+    "held-out-text": {"plus": 4, "times": 4, "day": 4, "month": 4, "kind": 8, "definition": 6, "fact": 6, "choice text": 4},
+}
+#: Pictures of these sources are not copied into the repository.
+KEPT_OUT = ("tuxpaint",)
+
+
+def licence_of(source: str) -> str:
+    (s,) = [s for s in SOURCES if s.name == source]
+    return f"{s.by}, {s.licence.split(' (')[0]}"
+
+
+def render(row: dict, size: int) -> Image.Image:
+    """The picture of a row of pictures.jsonl on white, drawn anew at this size."""
+    source, file = row["source"], row["file"]
+    (s,) = [s for s in SOURCES if s.name == source]
+    if "iconify" in s.package:
+        image = Iconify(source, size).render(file)
+    else:
+        (path,) = {p for p, _ in file_index(source, DOWNLOADS / source) if p.name == file}
+        image = from_file(path, size)
+    rgba = square(image, size)
+    assert rgba is not None, f"{file} shows nothing"
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    return Image.fromarray((rgba[..., :3] * alpha + 255 * (1 - alpha) + 0.5).astype(np.uint8))
+
+
+def examples(out: Path) -> List[dict]:
+    """As `examples` of a manifest, from data/examples.txt; each with its answer, which tests hold the model to."""
+    held = [json.loads(line) for line in (PICTURES / "pictures.jsonl").read_text().splitlines()]
+    result: List[dict] = []
+    for line in (HERE / "data" / "examples.txt").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        concept, source, file, question, answer = (part.strip() for part in line.split("|"))
+        (row,) = [r for r in held if (r["concept"], r["source"], r["file"]) == (concept, source, file)]
+        assert row["split"] == "test", f"{file} is not held out"
+        name = f"{concept.replace(' ', '-')}.png"
+        render(row, EXAMPLE_SIZE).save(out / name, optimize=True)
+        result.append({"text": question, "image": name, "answer": answer, "credit": licence_of(source)})
+    return [*result, *({"text": t} for t in TEXT_EXAMPLES)]
+
+
+def question_set(out: Path) -> None:
+    """200 questions and their pictures; equal arguments give equal bytes."""
+    shutil.rmtree(out, ignore_errors=True)
+    (out / "images").mkdir(parents=True)
+    rng, rows = random.Random(200), []
+    for file, wanted in SAMPLE.items():
+        by: Dict[str, List[dict]] = defaultdict(list)
+        for line in (DATA / f"{file}.jsonl").read_text().splitlines():
+            r = json.loads(line)
+            if r.pop("source", None) not in KEPT_OUT:
+                by[r["skill"]].append(r)
+        for skill, n in wanted.items():
+            rows += rng.sample(by[skill], n)
+    for r in rows:
+        if "image" in r:
+            name = f"images/{Path(r['image']).parent.name}-{Path(r['image']).name}"
+            shutil.copyfile(DATA / r["image"], out / name)
+            r["image"] = name
+    (out / "questions.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
+    print(f"{len(rows)} questions, {len(list((out / 'images').iterdir()))} pictures")
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--adapters", default=str(CACHE / "adapters" / "adapters.safetensors"))
+    a.add_argument("--scores", default=str(CACHE / "scores"))
+    a.add_argument("--out", default=str(OUT))
+    a.add_argument("--lm-state", default=str(LM / "state.pt"))
+    a.add_argument("--vit-state", default=str(VIT / "state.pt"))
+    o = a.parse_args(argv)
+    out = Path(o.out)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    lm, vit = read_model(o.lm_state), read_tower(o.vit_state)
+    write_gguf(out / "llama.gguf", lm, Vocabulary.load(), gguf.GGMLQuantizationType.Q8_0)
+    save_file({k: v.half().numpy() for k, v in vit.checkpoint().items()}, out / "vision.safetensors")
+    adapters = load_file(o.adapters)
+    save_file(adapters, out / "adapters.safetensors")
+    for file in out.iterdir():
+        file.chmod(0o644)
+    hidden = adapters["layers.0.adapter_attn.conv_A.weight"].shape[0]
+    whole = {
+        **manifest(out, lm, vit, hidden), "name": "starter", "title": "Starter (tiny, names 300 things)",
+        "card": card(Path(o.scores)), "examples": examples(out),
+    }
+    (out / "manifest.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    question_set(ASKED)
+    total = sum(f.stat().st_size for f in out.iterdir())
+    print(f"{out}: {total / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
