@@ -28,8 +28,16 @@ export interface Manifest {
   readonly context?: number;
   /** Sampling defaults for this model. */
   readonly sampling?: Partial<SamplingOptions>;
-  /** Example prompts for an empty chat; `image` is a path relative to the manifest. */
-  readonly examples?: readonly { readonly text: string; readonly image?: string }[];
+  /** Prompts for an empty chat. */
+  readonly examples?: readonly ManifestExample[];
+}
+
+export interface ManifestExample {
+  readonly text: string;
+  /** Path of a picture, relative to the manifest. */
+  readonly image?: string;
+  /** What the model answers, greedily: its tests hold it to that. */
+  readonly answer?: string;
 }
 
 export interface FileReference {

@@ -1,9 +1,14 @@
 /** The real engine on the real starter model: what the manifest's examples promise. */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import type { Page } from '@playwright/test';
+import type { Manifest } from '../../src/engine/manifest';
 import { ask, dropFile, expect, lastAnswer, modality, picture, test } from './page';
 
 // A software GPU compiles and runs slowly; the answers themselves are short.
 test.describe.configure({ mode: 'serial', timeout: 240_000 });
+
+const MANIFEST = fileURLToPath(new URL('../../public/models/starter/manifest.json', import.meta.url));
 
 async function openStarter(page: Page): Promise<void> {
   await page.goto('./');
@@ -37,10 +42,18 @@ test('it answers without a picture, through the other row', async ({ page }) => 
   await expect(modality(page, 'image')).not.toContainText('in use');
 });
 
-test('its examples are sent by one click', async ({ page }) => {
+test('its six pictures are answered as its manifest says, by one click each', async ({ page }) => {
+  const { examples } = JSON.parse(await readFile(MANIFEST, 'utf8')) as Pick<Manifest, 'examples'>;
+  const pictured = examples!.filter(({ image, answer }) => image && answer);
+  expect(pictured).toHaveLength(6);
   await openStarter(page);
-  await page.getByRole('button', { name: 'What shape is this?' }).click();
-  expect(await answered(page)).toBe('It is a circle.');
+  const buttons = page.getByRole('list', { name: 'Examples' }).getByRole('button');
+  for (const [place, { text, answer }] of pictured.entries()) {
+    await expect(buttons.nth(place)).toHaveText(text);
+    await buttons.nth(place).click();
+    expect(await answered(page)).toBe(answer);
+    await page.getByRole('banner').getByRole('button', { name: 'New chat' }).click();
+  }
 });
 
 /** Put before the worker's own script: once armed, the GPU is destroyed as soon as the next answer's first word is told. */
