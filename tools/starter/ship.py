@@ -46,11 +46,6 @@ SAMPLE: Dict[str, Dict[str, int]] = {
 KEPT_OUT = ("tuxpaint",)
 
 
-def licence_of(source: str) -> str:
-    (s,) = [s for s in SOURCES if s.name == source]
-    return f"{s.by}, {s.licence.split(' (')[0]}"
-
-
 def render(row: dict, size: int) -> Image.Image:
     """The picture of a row of pictures.jsonl on white, drawn anew at this size."""
     source, file = row["source"], row["file"]
@@ -66,6 +61,22 @@ def render(row: dict, size: int) -> Image.Image:
     return Image.fromarray((rgba[..., :3] * alpha + 255 * (1 - alpha) + 0.5).astype(np.uint8))
 
 
+#: Of copies to count, as the painter places them: in units of a third of the side, from the centre.
+PLACES = ((-1, -1), (1, 0), (-1, 1), (1, -1), (0, 0))
+
+
+def several(image: Image.Image, copies: int) -> Image.Image:
+    """The picture alone, or small ones of it to be counted."""
+    if copies == 1:
+        return image
+    size = image.width
+    small = image.resize((round(size * 0.3), round(size * 0.3)), Image.Resampling.LANCZOS)
+    out = Image.new("RGB", image.size, "white")
+    for x, y in PLACES[:copies]:
+        out.paste(small, tuple(round(size * (0.5 + 0.33 * place)) - small.width // 2 for place in (x, y)))
+    return out
+
+
 def examples(out: Path) -> List[dict]:
     """As `examples` of a manifest, from data/examples.txt; each with its answer, which tests hold the model to."""
     held = [json.loads(line) for line in (PICTURES / "pictures.jsonl").read_text().splitlines()]
@@ -73,12 +84,12 @@ def examples(out: Path) -> List[dict]:
     for line in (HERE / "data" / "examples.txt").read_text().splitlines():
         if not line or line.startswith("#"):
             continue
-        concept, source, file, question, answer = (part.strip() for part in line.split("|"))
+        concept, source, file, copies, question, answer = (part.strip() for part in line.split("|"))
         (row,) = [r for r in held if (r["concept"], r["source"], r["file"]) == (concept, source, file)]
         assert row["split"] == "test", f"{file} is not held out"
         name = f"{concept.replace(' ', '-')}.png"
-        render(row, EXAMPLE_SIZE).save(out / name, optimize=True)
-        result.append({"text": question, "image": name, "answer": answer, "credit": licence_of(source)})
+        several(render(row, EXAMPLE_SIZE), int(copies)).save(out / name, optimize=True)
+        result.append({"text": question, "image": name, "answer": answer})
     return [*result, *({"text": t} for t in TEXT_EXAMPLES)]
 
 
