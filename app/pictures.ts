@@ -15,7 +15,8 @@ export async function readPicture(blob: Blob, name: string): Promise<Picture> {
 }
 
 export async function fetchPicture(url: string): Promise<Picture> {
-  const name = decodeURIComponent(url.split('/').at(-1) ?? 'example');
+  // A picture that is kept inside a manifest has no name.
+  const name = url.startsWith('data:') ? 'example' : decodeURIComponent(url.split('/').at(-1) ?? 'example');
   const response = await fetch(url).catch(() => undefined);
   if (!response?.ok) throw new Error('The example’s picture could not be loaded. Check the connection and try again.');
   return readPicture(await response.blob(), name);
@@ -25,4 +26,13 @@ export async function fetchPicture(url: string): Promise<Picture> {
 export function firstPicture(files: Iterable<File>): File | undefined {
   for (const file of files) if (file.type.startsWith('image/')) return file;
   return undefined;
+}
+
+/** What an example's file name says its picture shows: "hot-dog.png" is a hot dog. Pictures kept inside a manifest have no name. */
+export function pictureWords(image: string): string {
+  if (image.startsWith('data:')) return '';
+  return image
+    .replace(/^.*\//, '')
+    .replace(/\.\w+$/, '')
+    .replaceAll('-', ' ');
 }

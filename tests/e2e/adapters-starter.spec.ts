@@ -34,7 +34,7 @@ test('a checkpoint is imported for the starter, used, and left again', async ({ 
     .setInputFiles({ name: 'constant.pth', mimeType: '', buffer: await constantRouters() });
   const form = section.getByRole('form', { name: 'Import constant.pth' });
   await expect(form.getByLabel(/^Router temperature/)).toHaveValue('10');
-  await form.getByLabel('Trained on').selectOption({ label: 'Starter (tiny, sees colours), the loaded model' });
+  await form.getByLabel('Trained on').selectOption({ label: 'Starter (tiny, names 300 things), the loaded model' });
   await form.getByRole('button', { name: 'Import', exact: true }).click();
   await section.getByRole('button', { name: 'Use in this chat constant', exact: true }).click();
   await page.getByRole('link', { name: 'Chat', exact: true }).click();

@@ -160,8 +160,8 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
           examples: local
             ? []
             : [
-                { text: 'What colour is the shape?', image: 'blue-disc.png' },
-                { text: 'What colour is it now?', image: 'red-disc.png' },
+                { text: 'What colour is the key?', image: 'key.png' },
+                { text: 'What is this?', image: 'strawberry.png' },
                 { text: 'What is the opposite of hot?' },
               ],
         },

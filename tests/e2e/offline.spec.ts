@@ -28,7 +28,7 @@ const keptModels = (page: Page): Promise<string[]> =>
 
 const STARTER = [
   'models/starter/adapters.safetensors',
-  'models/starter/blue-disc.png',
+  'models/starter/key.png',
   'models/starter/llama.gguf',
   'models/starter/manifest.json',
   'models/starter/vision.safetensors',

@@ -1,11 +1,12 @@
 /** Helpers for tests of the page: the scripted engine, pictures, and what the page is asked again and again. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { test as base, type Locator, type Page } from '@playwright/test';
+import { test as base, expect, type Locator, type Page } from '@playwright/test';
 import { build, type Rolldown } from 'vite';
+import type { HubServer } from '../hub-server';
 import type { FakeOptions } from './fake-engine';
 
-export { expect } from '@playwright/test';
+export { expect };
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -73,9 +74,24 @@ export async function ask(page: Page, text: string): Promise<void> {
   await messageBox(page).press('Enter');
 }
 
-/** A picture of the starter's, as bytes. */
+/** A file of the prototype, the small model whose numbers are recorded in tests. */
+export const prototypeFile = (name: string): Promise<Buffer> => readFile(here(`../models/prototype/${name}`));
+
+/** A picture of the prototype's, as bytes. */
 export function picture(name: 'blue-disc' | 'red-disc' | 'green-disc'): Promise<Buffer> {
-  return readFile(here(`../models/prototype/${name}.png`));
+  return prototypeFile(`${name}.png`);
+}
+
+/** Adds the prototype to the page's models from a hub, where nothing else loads by itself; its row can be opened then. */
+export async function addPrototype(page: Page, hub: HubServer): Promise<void> {
+  const files = ['manifest.json', 'llama.gguf', 'vision.safetensors', 'adapters.safetensors'];
+  for (const file of [...files, 'blue-disc.png', 'red-disc.png', 'green-disc.png'])
+    hub.add('o/prototype', file, await prototypeFile(file));
+  await page.route(/models\/index\.json$/, (route) => route.fulfill({ json: [] }));
+  await page.goto('./#/models');
+  await page.getByLabel('Address or repository').fill(`${hub.url}/o/prototype/resolve/main/manifest.json`);
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await expect(page.getByRole('button', { name: /^Open Starter/ })).toBeVisible();
 }
 
 /** Drops a file on the page as a person does with the pointer. */

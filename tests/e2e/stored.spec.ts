@@ -42,6 +42,6 @@ test('a manifest by its address is kept with all that it names, and sees', async
   await expect(page.getByRole('button', { name: /^Model: Starter.*, ready$/ })).toBeVisible(READY);
   await page.getByRole('link', { name: 'Chat', exact: true }).click();
   // Its example's picture came along inside the manifest.
-  await page.getByRole('button', { name: 'What colour is the shape?' }).first().click();
-  await expect(lastAnswer(page)).toContainText('It is blue.', { timeout: 120_000 });
+  await page.getByRole('button', { name: 'What is this?' }).first().click();
+  await expect(lastAnswer(page)).toContainText('It is a strawberry.', { timeout: 120_000 });
 });

@@ -1,25 +1,18 @@
-/** The real engine on a LaVIN put together on the page: the starter's parts, in the forms in which LaVIN's own are published. */
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+/** The real engine on a LaVIN put together on the page: the prototype's parts, in the forms in which LaVIN's own are published. */
 import { readAdapterTensors } from '../../src/formats/adapter-convert';
 import { openAdapterFile } from '../../src/formats/adapter-file';
 import { MemorySource } from '../../src/formats/bytes';
 import { writeTorchCheckpoint } from '../../src/formats/torch-writer';
 import { clipCheckpoint, starterTower } from '../clip-checkpoint';
 import { HubServer } from '../hub-server';
-import { ask, dropFile, expect, lastAnswer, picture, test } from './page';
+import { addPrototype, ask, dropFile, expect, lastAnswer, picture, prototypeFile, test } from './page';
 
 // A software GPU compiles and runs slowly.
 test.describe.configure({ timeout: 240_000 });
 
-const starter = (file: string) =>
-  readFile(fileURLToPath(new URL(`../../public/models/starter/${file}`, import.meta.url)));
 const REPO = 'openai/clip-vit-base-patch16';
 
-test('a language model, a CLIP’s tower and a checkpoint of LaVIN become a model that sees', async ({
-  page,
-  baseURL,
-}) => {
+test('a language model, a CLIP’s tower and a checkpoint of LaVIN become a model that sees', async ({ page }) => {
   const hub = new HubServer();
   hub.add(REPO, 'model.safetensors', clipCheckpoint(await starterTower()));
   hub.add(
@@ -28,16 +21,12 @@ test('a language model, a CLIP’s tower and a checkpoint of LaVIN become a mode
     Buffer.from('{"vision_config": {"num_attention_heads": 6, "hidden_act": "quick_gelu"}}'),
   );
   await hub.start();
-  const adapters = await openAdapterFile(new MemorySource(await starter('adapters.safetensors')));
+  const adapters = await openAdapterFile(new MemorySource(await prototypeFile('adapters.safetensors')));
   const buffer = Buffer.from(writeTorchCheckpoint(await readAdapterTensors(adapters)));
 
-  await page.route(/models\/index\.json$/, (route) => route.fulfill({ json: [] }));
   await page.addInitScript((url) => localStorage.setItem('lavin.hub', url), hub.url);
-  await page.goto('./#/models');
-  await page.getByLabel('Address or repository').fill(`${baseURL}models/starter/manifest.json`);
-  await page.getByRole('button', { name: 'Add', exact: true }).click();
   // One look-up at a time: another would end this one.
-  await expect(page.getByRole('button', { name: /^Open Starter/ })).toBeVisible();
+  await addPrototype(page, hub);
   await page.getByRole('button', { name: 'Download… CLIP ViT-B/16' }).click();
   await page.getByRole('button', { name: /^Download 5\.\d MB of CLIP/ }).click();
   await expect(page.getByText('of this part; the hub')).toBeVisible();

@@ -1,9 +1,7 @@
 import type { ChatVerbs } from '../../hooks/useChat';
+import { pictureWords } from '../../pictures';
 import { loadedModel } from '../../state/selectors';
 import type { State } from '../../state/state';
-
-/** What a picture's file name says it shows: "hot-dog.png" is a hot dog. */
-const pictured = (file: string) => file.replace(/^.*\//, '').replace(/\.\w+$/, '').replaceAll('-', ' ');
 
 /** What a person sees first: what this is, and prompts that this model can answer. */
 export function EmptyChat({ state, chat }: { readonly state: State; readonly chat: ChatVerbs }) {
@@ -28,7 +26,9 @@ export function EmptyChat({ state, chat }: { readonly state: State; readonly cha
           return (
             <li key={`${text} ${image}`}>
               <button type="button" className="example" onClick={() => chat.sendExample(text, url)}>
-                {url !== undefined && <img src={url} alt={pictured(image!)} width={44} height={44} loading="lazy" />}
+                {url !== undefined && (
+                  <img src={url} alt={pictureWords(image ?? '')} width={44} height={44} loading="lazy" />
+                )}
                 <span>{text}</span>
               </button>
             </li>

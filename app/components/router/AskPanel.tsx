@@ -1,7 +1,7 @@
 import { type KeyboardEvent, useId } from 'react';
 import type { LoadedModel } from '../../../src/workers/api';
 import { CloseIcon } from '../../icons';
-import { fetchPicture } from '../../pictures';
+import { fetchPicture, pictureWords } from '../../pictures';
 import type { RouterSession, Session } from '../../routing/session';
 import type { Picture } from '../../state/state';
 import { PicturePicker } from './PicturePicker';
@@ -103,7 +103,7 @@ export function AskPanel({ session, view, model, base, prompt, picture, busy, on
             <li key={`${text} ${image}`}>
               <button type="button" className="outlined" onClick={() => example(text, image)}>
                 {text}
-                {image && <span className="caption"> {image.replace(/\.\w+$/, '')}</span>}
+                {image && <span className="caption"> {pictureWords(image)}</span>}
               </button>
             </li>
           ))}
