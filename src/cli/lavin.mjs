@@ -7,6 +7,8 @@ import { createServer, createServerModuleRunner } from 'vite';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const server = await createServer({
   root,
+  // The site's configuration is for pages; merged with it, `watch: null` would be lost and every file below be watched.
+  configFile: false,
   logLevel: 'error',
   server: { middlewareMode: true, hmr: false, watch: null },
   optimizeDeps: { noDiscovery: true },

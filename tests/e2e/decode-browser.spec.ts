@@ -13,7 +13,7 @@ const expected = JSON.parse(readFileSync(new URL('expected.json', folder), 'utf8
 let server: ViteDevServer;
 test.beforeAll(async () => {
   const root = fileURLToPath(new URL('../..', import.meta.url));
-  server = await createServer({ root, logLevel: 'error', server: { port: 0, hmr: false, watch: null } });
+  server = await createServer({ root, configFile: false, logLevel: 'error', server: { port: 0, hmr: false, watch: null } });
   await server.listen();
 });
 test.afterAll(() => server.close());

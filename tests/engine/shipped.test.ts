@@ -15,7 +15,7 @@ import { loadModel, testPorts } from './support';
 const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const MANIFEST = at('public/models/starter/manifest.json');
 const QUESTIONS = at('tests/models/starter-200');
-/** Published by tools/starter/ship.py --publish: the share that `lavin eval` found right. */
+/** What `lavin eval` found right when the model was published; tools/starter/ship.py writes it. */
 const published = JSON.parse(readFileSync(join(QUESTIONS, 'score.json'), 'utf8')) as { right: number; of: number };
 /** Points that another driver's rounding may cost. */
 const SLACK = 0.02;

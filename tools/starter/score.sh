@@ -9,13 +9,14 @@ model=$1
 base=${2:-$cache/base/manifest.json}
 limit=${LIMIT:-1000}
 mkdir -p "$cache/scores"
-ask() { # NAME FILE MODEL [flags]
-  name=$1 file=$2 of=$3
-  shift 3
-  npm run -s lavin -- eval --dataset "$cache/data" --file "$file.jsonl" --model "$of" --json "$@" >"$cache/scores/$name.part"
+ask() { # NAME DATASET FILE MODEL [flags]
+  name=$1 dataset=$2 file=$3 of=$4
+  shift 4
+  npm run -s lavin -- eval --dataset "$dataset" --file "$file.jsonl" --model "$of" --json "$@" >"$cache/scores/$name.part"
   mv "$cache/scores/$name.part" "$cache/scores/$name.json"
 }
-ask text-after held-out-text "$model"
-ask text-before held-out-text "$base"
-ask held-out held-out "$model" --limit "$limit" --wrong-picture
-ask unseen-style unseen-style "$model" --limit "$limit" --wrong-picture
+ask starter-200 "$here/../../tests/models/starter-200" questions "$model"
+ask text-after "$cache/data" held-out-text "$model"
+ask text-before "$cache/data" held-out-text "$base"
+ask held-out "$cache/data" held-out "$model" --limit "$limit" --wrong-picture
+ask unseen-style "$cache/data" unseen-style "$model" --limit "$limit" --wrong-picture

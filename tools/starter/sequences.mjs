@@ -20,6 +20,7 @@ if (!out) {
 }
 const server = await createServer({
   root: fileURLToPath(new URL('../..', import.meta.url)),
+  configFile: false,
   logLevel: 'error',
   server: { middlewareMode: true, hmr: false, watch: null },
   optimizeDeps: { noDiscovery: true },

@@ -5,7 +5,7 @@
 
 Writes public/models/starter/ (manifest with card and examples, LLaMA in Q8_0, vision tower in F16, adapters, example pictures)
 and tests/models/starter-200/: 200 questions of the three sets that nothing was tuned on, with their pictures. The card's tables
-come from the reports that score.sh leaves in --scores; without them the card says that nothing was measured.
+come from the reports that score.sh leaves in --scores; without them the card says that nothing was measured. So: ship, score, ship again.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from card import card
+from card import card, read
 from dataset import DATA
 from export import manifest, write_gguf
 from oracle import read_model
@@ -140,6 +140,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     }
     (out / "manifest.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
     question_set(ASKED)
+    report = read(Path(o.scores), "starter-200")
+    if report:
+        score = report["score"]
+        (ASKED / "score.json").write_text(json.dumps({"right": score["right"], "of": score["questions"]}) + "\n")
     total = sum(f.stat().st_size for f in out.iterdir())
     print(f"{out}: {total / 1e6:.1f} MB")
     return 0

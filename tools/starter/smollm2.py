@@ -17,7 +17,7 @@ from typing import List, Optional
 from safetensors.numpy import save_file
 
 from bases import read_llama
-from export import manifest, zero_adapters
+from export import manifest, matched, zero_adapters
 from paths import CACHE, ROOT, VIT
 from readout import read_tower
 
@@ -39,7 +39,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     os.symlink(gguf, link)
     lm, vit = read_llama(gguf), read_tower(o.vit_state)
     save_file({k: v.half().numpy() for k, v in vit.checkpoint().items()}, out / "vision.safetensors")
-    save_file(zero_adapters(lm, vit, o.hidden, o.projector), out / "adapters.safetensors")
+    adapters = matched(zero_adapters(lm, vit, o.hidden, o.projector), lm, vit)
+    save_file(adapters, out / "adapters.safetensors")
     for file in ("vision.safetensors", "adapters.safetensors"):
         (out / file).chmod(0o644)
     made = {
@@ -47,7 +48,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         "prompt": {"kind": "chat"}, "context": 2048,
     }
     (out / "manifest.json").write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n")
-    print(f"{out}: adapters of {sum(v.size for v in zero_adapters(lm, vit, o.hidden, o.projector).values())} numbers")
+    print(f"{out}: adapters of {sum(v.size for v in adapters.values())} numbers")
     return 0
 
 

@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 
 from adapted_model import Adapted, AdapterShape
 from bases import read_llama, read_vision
-from export import zero_adapters
+from export import matched, zero_adapters
 from paths import CACHE, HERE
 from run_state import Log, Stop, load, save
 from scenes import normalise
@@ -161,7 +161,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     start = load_file(model_path.parent / manifest["adapters"]["file"])
     hidden, projector = start["layers.0.adapter_attn.conv_A.weight"].shape[0], start["adapter_proj.conv_A.weight"].shape[0]
     if o.start_seed is not None:
-        start = {k: torch.from_numpy(v) for k, v in zero_adapters(lm, vit, hidden, projector, o.start_seed).items()}
+        start = {k: torch.from_numpy(v) for k, v in matched(zero_adapters(lm, vit, hidden, projector, o.start_seed), lm, vit).items()}
     temperature = o.temperature or manifest["adapters"]["config"]["temperature"]
     shape = AdapterShape(hidden, projector, temperature, 2, recipe["dropout"], not o.no_visual, not o.no_routing, o.norm_features)
     rows = Rows(Path(o.config), folder, config["file"])
