@@ -95,8 +95,8 @@ test('a second picture begins a new context, told in the transcript', async ({ p
 
 test('an example is sent with its picture by one click', async ({ page, openPage }) => {
   await openPage();
-  await page.getByRole('button', { name: 'What colour is the key?' }).click();
-  await expect(page.getByRole('img', { name: 'You attached: key.png' })).toBeVisible();
+  await page.getByRole('button', { name: 'What colour is the apple?' }).click();
+  await expect(page.getByRole('img', { name: 'You attached: apple.png' })).toBeVisible();
   await expect(lastAnswer(page)).toContainText('with a picture');
   await expect(modality(page, 'image')).toContainText('in use');
 });

@@ -13,7 +13,12 @@ const expected = JSON.parse(readFileSync(new URL('expected.json', folder), 'utf8
 let server: ViteDevServer;
 test.beforeAll(async () => {
   const root = fileURLToPath(new URL('../..', import.meta.url));
-  server = await createServer({ root, configFile: false, logLevel: 'error', server: { port: 0, hmr: false, watch: null } });
+  server = await createServer({
+    root,
+    configFile: false,
+    logLevel: 'error',
+    server: { port: 0, hmr: false, watch: null },
+  });
   await server.listen();
 });
 test.afterAll(() => server.close());

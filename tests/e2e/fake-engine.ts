@@ -160,7 +160,7 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
           examples: local
             ? []
             : [
-                { text: 'What colour is the key?', image: 'key.png' },
+                { text: 'What colour is the apple?', image: 'apple.png' },
                 { text: 'What is this?', image: 'strawberry.png' },
                 { text: 'What is the opposite of hot?' },
               ],

@@ -43,5 +43,5 @@ test('a manifest by its address is kept with all that it names, and sees', async
   await page.getByRole('link', { name: 'Chat', exact: true }).click();
   // Its example's picture came along inside the manifest.
   await page.getByRole('button', { name: 'What is this?' }).first().click();
-  await expect(lastAnswer(page)).toContainText('It is a strawberry.', { timeout: 120_000 });
+  await expect(lastAnswer(page)).toContainText('This is a strawberry.', { timeout: 120_000 });
 });

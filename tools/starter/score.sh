@@ -16,7 +16,7 @@ ask() { # NAME DATASET FILE MODEL [flags]
   mv "$cache/scores/$name.part" "$cache/scores/$name.json"
 }
 ask starter-200 "$here/../../tests/models/starter-200" questions "$model"
-ask text-after "$cache/data" held-out-text "$model"
-ask text-before "$cache/data" held-out-text "$base"
+ask text-after "$cache/data" held-out-text "$model" --limit "$limit"
+ask text-before "$cache/data" held-out-text "$base" --limit "$limit"
 ask held-out "$cache/data" held-out "$model" --limit "$limit" --wrong-picture
 ask unseen-style "$cache/data" unseen-style "$model" --limit "$limit" --wrong-picture
