@@ -143,7 +143,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     report = read(Path(o.scores), "starter-200")
     if report:
         score = report["score"]
-        (ASKED / "score.json").write_text(json.dumps({"right": score["right"], "of": score["questions"]}) + "\n")
+        (ASKED / "score.json").write_text(f'{{ "right": {score["right"]}, "of": {score["questions"]} }}\n')
     total = sum(f.stat().st_size for f in out.iterdir())
     print(f"{out}: {total / 1e6:.1f} MB")
     return 0
