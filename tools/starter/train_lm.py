@@ -73,6 +73,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--tokens", type=int, default=20_000_000)
     a.add_argument("--rows", type=int, default=16)
     a.add_argument("--length", type=int, default=128)
+    a.add_argument("--peak", type=float, default=1.0, help="share of the full rate; half for going on with a run that has come down")
     add_flags(a, LM)
     o = a.parse_args(argv)
     torch.set_num_threads(o.threads)
@@ -119,7 +120,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimiser.param_groups:
-            group["scale"] = rate(tokens / o.tokens, warm=0.005)
+            group["scale"] = o.peak * rate(tokens / o.tokens, warm=0.005)
         optimiser.step()
         average.update(model)
         tokens += int((numbers >= 0).sum())
@@ -128,7 +129,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         n += 1
         now = time.time()
         if now - told > 60:
-            log(tokens=tokens, rate=rate(tokens / o.tokens, warm=0.005), per_second=(tokens - at) / (now - told), per_cpu_second=(tokens - at) / (time.process_time() - cpu), answer=answers / n, loss=everything / n)
+            log(tokens=tokens, rate=o.peak * rate(tokens / o.tokens, warm=0.005), per_second=(tokens - at) / (now - told), per_cpu_second=(tokens - at) / (time.process_time() - cpu), answer=answers / n, loss=everything / n)
             told, at, cpu, n, answers, everything = now, tokens, time.process_time(), 0, 0.0, 0.0
         if now - saved > 240:
             keep()
