@@ -47,12 +47,13 @@ for (const [prompt, words] of [
 }
 
 test('an answer that waits for its model can be left as it is', async ({ page, openPage }) => {
-  await openPage({ tokenMs: 10, loadMs: 1500 });
+  await openPage({ tokenMs: 200, loadMs: 1500 });
   await expect(page.getByText('Ready', { exact: true })).toBeVisible({ timeout: 10_000 });
   await ask(page, 'lose the device');
   await page.getByRole('button', { name: 'Leave it as it is' }).click();
   await expect(page.getByText('Ready', { exact: true })).toBeVisible({ timeout: 10_000 });
-  await expect(lastAnswer(page).locator('.markdown')).toHaveText('1 2 3');
+  // Three words were written; the last of them may be overtaken by the failure.
+  await expect(lastAnswer(page).locator('.markdown')).toHaveText(/^1 2( 3)?\s*$/);
   await expect(page.getByRole('button', { name: 'Continue' })).toBeVisible();
 });
 
