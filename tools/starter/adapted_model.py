@@ -25,8 +25,6 @@ class AdapterShape:
     #: Ablations: no adapters in the vision tower; one expert for both modalities.
     visual: bool = True
     routing: bool = True
-    #: A LayerNorm without parameters on the class tokens before the projector; no part of LaVIN.
-    norm_features: bool = False
 
 
 class Adapted(nn.Module):
@@ -79,15 +77,13 @@ class Adapted(nn.Module):
 
     def image_tokens(self, features: Tensor) -> Tensor:
         """(N, F, W) -> (N, F, D)"""
-        f = F.layer_norm(features, features.shape[-1:]) if self.shape.norm_features else features
-        h = F.silu(F.linear(f, self.of("adapter_proj.conv_A.weight"), self.of("adapter_proj.conv_A.bias")))
+        h = F.silu(F.linear(features, self.of("adapter_proj.conv_A.weight"), self.of("adapter_proj.conv_A.bias")))
         return F.linear(h, self.of("adapter_proj.conv_B.weight"), self.of("adapter_proj.conv_B.bias"))
 
     def embed(self, slots: Tensor, modality: Tensor, image: Optional[Tensor]) -> Tensor:
         """slots (B, T) as src/train/batch.ts has them, -1 first; image (P, F, D), of the rows with a picture in their order -> (B, T, D)"""
         h = self.lm.embedding(slots.clamp(min=0))
-        parts = [self.of("adapter_modality_embedding.weight")[modality][:, None], h[:, 1:]]
-        h = torch.cat(parts, 1)
+        h = torch.cat([self.of("adapter_modality_embedding.weight")[modality][:, None], h[:, 1:]], 1)
         if image is not None:
             b, t = (slots <= -2).nonzero(as_tuple=True)
             picture = modality.cumsum(0) - 1

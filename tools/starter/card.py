@@ -37,7 +37,7 @@ def text_table(before: dict, after: dict) -> str:
 
 
 def licences() -> str:
-    return "; ".join(f"{s.by}: {s.licence}" for s in SOURCES)
+    return "; ".join(f"{s.by}: {s.licence}{', to judge by only' if s.use == 'unseen style' else ''}" for s in SOURCES)
 
 
 def card(scores: Path) -> str:

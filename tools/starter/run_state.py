@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Dict, Optional
 
 import torch
 
@@ -43,11 +43,6 @@ def add_flags(a: argparse.ArgumentParser, folder: Path) -> None:
     a.add_argument("--minutes", type=float, default=1e9, help="end after this long; what was learned is kept")
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--folder", type=str, default=str(folder))
-
-
-def compiled(model: torch.nn.Module) -> Callable[..., Any]:
-    """The model's forward and backward passes with their small operations fused. Parameters stay the model's own."""
-    return torch.compile(model)
 
 
 def rate(done: float, warm: float = 0.01, decay_from: float = 0.7) -> float:

@@ -4,7 +4,7 @@
     python3 tools/starter/ship.py --adapters .cache/starter/adapters/adapters.safetensors [--scores .cache/starter/scores]
 
 Writes public/models/starter/ (manifest with card and examples, LLaMA in Q8_0, vision tower in F16, adapters, example pictures)
-and tests/models/starter-200/: 200 questions of the three sets that nothing was tuned on, with their pictures. The card's tables
+and tests/models/starter-200/: 200 held-out questions, with their pictures. The card's tables
 come from the reports that score.sh leaves in --scores; without them the card says that nothing was measured. So: ship, score, ship again.
 """
 from __future__ import annotations
@@ -23,13 +23,12 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
+from bases import read_llama, read_vision
 from card import card, read
 from dataset import DATA
 from export import manifest, write_gguf
-from oracle import read_model
-from paths import CACHE, DOWNLOADS, HERE, LM, PICTURES, ROOT, VIT
+from paths import CACHE, DOWNLOADS, EXPORT, HERE, PICTURES, ROOT
 from pictures import Iconify, file_index, from_file, square
-from readout import read_tower
 from sources import SOURCES
 from vocabulary import Vocabulary
 
@@ -120,15 +119,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     a.add_argument("--adapters", default=str(CACHE / "adapters" / "adapters.safetensors"))
     a.add_argument("--scores", default=str(CACHE / "scores"))
     a.add_argument("--out", default=str(OUT))
-    a.add_argument("--lm-state", default=str(LM / "state.pt"))
-    a.add_argument("--vit-state", default=str(VIT / "state.pt"))
+    a.add_argument("--base", default=str(EXPORT), help="export.py's folder that the adapters were trained on; a pretraining may have gone on since")
     o = a.parse_args(argv)
-    out = Path(o.out)
+    out, base = Path(o.out), Path(o.base)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    lm, vit = read_model(o.lm_state), read_tower(o.vit_state)
+    based = json.loads((base / "manifest.json").read_text())
+    lm, vit = read_llama(base / "llama.gguf"), read_vision(base / "vision.safetensors", based["vision"]["config"])
     write_gguf(out / "llama.gguf", lm, Vocabulary.load(), gguf.GGMLQuantizationType.Q8_0)
-    save_file({k: v.half().numpy() for k, v in vit.checkpoint().items()}, out / "vision.safetensors")
+    shutil.copyfile(base / "vision.safetensors", out / "vision.safetensors")
     adapters = load_file(o.adapters)
     save_file(adapters, out / "adapters.safetensors")
     for file in out.iterdir():

@@ -143,7 +143,6 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--minutes", type=float, default=1e9)
     a.add_argument("--start-seed", type=int, help="fresh adapters of this seed in the place of the manifest's")
     a.add_argument("--temperature", type=float, help="in the place of the manifest's")
-    a.add_argument("--norm-features", action="store_true", help="LayerNorm on the class tokens; the engine must know it")
     a.add_argument("--no-visual", action="store_true", help="ablation: no adapters in the vision tower")
     a.add_argument("--no-routing", action="store_true", help="ablation: one expert for both modalities")
     a.add_argument("--blind", action="store_true", help="ablation: text-only rows alone are trained on")
@@ -163,7 +162,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     if o.start_seed is not None:
         start = {k: torch.from_numpy(v) for k, v in matched(zero_adapters(lm, vit, hidden, projector, o.start_seed), lm, vit).items()}
     temperature = o.temperature or manifest["adapters"]["config"]["temperature"]
-    shape = AdapterShape(hidden, projector, temperature, 2, recipe["dropout"], not o.no_visual, not o.no_routing, o.norm_features)
+    shape = AdapterShape(hidden, projector, temperature, 2, recipe["dropout"], not o.no_visual, not o.no_routing)
     rows = Rows(Path(o.config), folder, config["file"])
     if o.blind:
         rows.rows = [r for r in rows.rows if r.image is None]

@@ -22,7 +22,7 @@ from documents import Documents
 from lm_model import Lm, LmShape
 from optimiser import MuonAdamW
 from paths import LM
-from run_state import Average, Log, Stop, add_flags, compiled, load, rate, save
+from run_state import Average, Log, Stop, add_flags, load, rate, save
 from vocabulary import BOS, EOS, SIZE, Vocabulary
 
 #: What a prompt's tokens weigh beside an answer's.
@@ -102,7 +102,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         save(folder / "state.pt", {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average.state(), "random": documents.rng.getstate(),
                                    "tokens": tokens, "shape": asdict(shape), "length": o.tokens, "grafted": bool(state and state.get("grafted"))})
 
-    forward = compiled(model) if o.compile else model
+    forward = torch.compile(model) if o.compile else model
     begun = saved = told = time.time()
     cpu, at, n = time.process_time(), tokens, 0
     answers = everything = 0.0

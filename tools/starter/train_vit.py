@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from optimiser import MuonAdamW
 from paths import VIT
-from run_state import Average, Log, Stop, add_flags, compiled, load, rate, save
+from run_state import Average, Log, Stop, add_flags, load, rate, save
 from scenes import LABELS, NONE, PLAIN, Painter, PictureSet, grown, normalise
 from vit_model import Vit, VitShape, describe
 
@@ -126,7 +126,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         seen = accuracy(model, pictures, ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(3))[:600]], views, o.device)
         return {"val_name": val["name"], "val_kind": val["kind"], "val_colour": val["colour"], "augmented_name": seen["name"]}
 
-    forward = compiled(tower) if o.compile else tower
+    forward = torch.compile(tower) if o.compile else tower
     begun, saved, told, cpu = time.time(), time.time(), time.time(), time.process_time()
     sums: Dict[str, float] = {}
     counts: Dict[str, int] = {}
