@@ -9,17 +9,10 @@
 import { openAsBlob, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createServer, createServerModuleRunner } from 'vite';
+import { withModules } from '../../src/cli/module-runner.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = resolve(process.argv[2] ?? join(root, '.cache/starter/base'));
-const server = await createServer({
-  root,
-  configFile: false,
-  logLevel: 'error',
-  server: { middlewareMode: true, hmr: false, watch: null },
-  optimizeDeps: { noDiscovery: true },
-});
 /** Half-precision weights of the tower, F32 sums in another order. */
 const TOLERANCE = 2e-3;
 /** @param {ArrayLike<number>} got @param {readonly number[]} want */
@@ -31,10 +24,7 @@ const off = (got, want) => {
   );
 };
 let bad = 0;
-try {
-  const runner = createServerModuleRunner(server.environments.ssr, { hmr: false });
-  /** @param {string} path */
-  const load = (path) => runner.import(path);
+await withModules(async (load) => {
   const [
     { openTestGpu, closeTestGpus },
     support,
@@ -82,7 +72,5 @@ try {
     report(`logits: ${question}`, off(got, logits));
   }
   closeTestGpus();
-} finally {
-  await server.close();
-}
+});
 process.exit(bad ? 1 : 0);

@@ -10,23 +10,14 @@
 import { createWriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { createServer, createServerModuleRunner } from 'vite';
+import { withModules } from '../../src/cli/module-runner.mjs';
 
 const [configPath, file, out] = process.argv.slice(2);
 if (!out) {
   console.error('usage: node tools/starter/sequences.mjs CONFIG.json FILE OUT.jsonl');
   process.exit(2);
 }
-const server = await createServer({
-  root: fileURLToPath(new URL('../..', import.meta.url)),
-  configFile: false,
-  logLevel: 'error',
-  server: { middlewareMode: true, hmr: false, watch: null },
-  optimizeDeps: { noDiscovery: true },
-});
-try {
-  const runner = createServerModuleRunner(server.environments.ssr, { hmr: false });
+await withModules(async (load) => {
   const modules = [
     '/src/cli/node-ports.ts',
     '/src/cli/dataset-folder.ts',
@@ -36,7 +27,7 @@ try {
     '/src/engine/training-data.ts',
   ];
   const [{ nodePorts }, { datasetFolder }, { parseTrainConfig }, { openDataset }, { openManifest }, data] =
-    await Promise.all(modules.map((path) => runner.import(path)));
+    await Promise.all(modules.map(load));
   const config = parseTrainConfig(JSON.parse(await readFile(configPath, 'utf8')), configPath);
   /** @param {string} path */
   const beside = (path) => resolve(dirname(configPath), path);
@@ -56,7 +47,5 @@ try {
   await new Promise((resolve) => stream.end(() => resolve(undefined)));
   await files.close();
   console.log(`${count} sequences`);
-} finally {
-  await server.close();
-}
+});
 process.exit();
