@@ -29,15 +29,15 @@ import {
   firstLogits,
   LOAD_TIMEOUT,
   loadModel,
-  openStarter,
+  openPrototype,
+  PROTOTYPE,
   RUN_TIMEOUT,
   relativeError,
-  STARTER,
   testPorts,
 } from './support';
 
-const ADAPTERS = join(dirname(STARTER), 'adapters.safetensors');
-const CONFIG = JSON.parse(readFileSync(STARTER, 'utf8')).adapters.config as AdapterFileConfig;
+const ADAPTERS = join(dirname(PROTOTYPE), 'adapters.safetensors');
+const CONFIG = JSON.parse(readFileSync(PROTOTYPE, 'utf8')).adapters.config as AdapterFileConfig;
 const SHAPE: AdapterShape = {
   hidden: 8,
   groups: 2,
@@ -73,13 +73,13 @@ const sourceOf = (name: string, bytes: Uint8Array<ArrayBuffer>): AdapterSource =
 
 /** The starter with other adapters in its folder, and a manifest that tells their config. */
 function portsWith(adapters: Uint8Array, config: AdapterFileConfig): EnginePorts {
-  const manifest = JSON.parse(readFileSync(STARTER, 'utf8'));
+  const manifest = JSON.parse(readFileSync(PROTOTYPE, 'utf8'));
   manifest.adapters.config = config;
   const text = new TextEncoder().encode(JSON.stringify(manifest));
   return {
     ...testPorts,
     openFile: async (path) => {
-      if (path === STARTER) return new MemorySource(text, 'manifest.json');
+      if (path === PROTOTYPE) return new MemorySource(text, 'manifest.json');
       return path === ADAPTERS ? new MemorySource(adapters, 'adapters.safetensors') : FileSource.open(path);
     },
   };
@@ -90,7 +90,7 @@ const COLOUR = 'What colour is the shape?';
 
 async function logitsOf(model: Model, text: string, image?: string) {
   const encoded =
-    image && (await encodeImage(model, await openAsBlob(join(dirname(STARTER), image)), testPorts.decodeImage));
+    image && (await encodeImage(model, await openAsBlob(join(dirname(PROTOTYPE), image)), testPorts.decodeImage));
   const prompt = promptOf(model, { turns: [{ role: 'user', text }] }, encoded ? encoded.hash : undefined);
   return firstLogits(model, { prompt, modality: encoded ? 1 : 0 });
 }
@@ -104,7 +104,7 @@ async function behaviour(model: Model) {
 
 /** The model as it is when `adapters` lie in its folder. */
 async function loadedWith(gpu: Gpu, adapters: Uint8Array, config: AdapterFileConfig) {
-  const model = await loadModel(gpu, await openManifest(portsWith(adapters, config), STARTER));
+  const model = await loadModel(gpu, await openManifest(portsWith(adapters, config), PROTOTYPE));
   try {
     return await behaviour(model);
   } finally {
@@ -117,7 +117,7 @@ describe('a swap', () => {
   let model: Model;
   beforeAll(async () => {
     gpu = await openTestGpu();
-    model = await loadModel(gpu, await openStarter());
+    model = await loadModel(gpu, await openPrototype());
   }, LOAD_TIMEOUT);
 
   it(
@@ -201,7 +201,7 @@ describe("the engine's verb", () => {
 
   beforeAll(async () => {
     engine = createEngine({ ...testPorts, gpu });
-    const { routing, base, adapterShape } = await engine.load({ kind: 'manifest', url: STARTER }, () => {});
+    const { routing, base, adapterShape } = await engine.load({ kind: 'manifest', url: PROTOTYPE }, () => {});
     ownRouting = routing;
     expect(adapterShape).toEqual(SHAPE);
     expect(base.llama).toMatchObject({ dim: 192, layers: 6, fingerprint: expect.stringMatching(/^sample-sha256:/) });
@@ -238,7 +238,7 @@ describe("the engine's verb", () => {
     'refuses what is for another base or shape, and what is no adapter set, naming it; what is in use stays',
     async () => {
       const vision = SHAPE.vision!;
-      const here = (await openStarter().then(async (files) => ({ base: await files.base, end: await files.close() })))
+      const here = (await openPrototype().then(async (files) => ({ base: await files.base, end: await files.close() })))
         .base;
       const foreign = {
         ...here,
@@ -270,7 +270,7 @@ describe("the engine's verb", () => {
           /belong to the language model "Another".*Load the model that it was trained on/,
         ],
         [
-          new Uint8Array(readFileSync(join(dirname(STARTER), 'llama.gguf'))),
+          new Uint8Array(readFileSync(join(dirname(PROTOTYPE), 'llama.gguf'))),
           'unsupported',
           /holds a language model, not adapters/,
         ],
@@ -304,7 +304,7 @@ describe("the engine's verb", () => {
   it(
     'has no place for a set in a model without adapters',
     async () => {
-      await engine.load({ kind: 'gguf', url: join(dirname(STARTER), 'llama.gguf') }, () => {});
+      await engine.load({ kind: 'gguf', url: join(dirname(PROTOTYPE), 'llama.gguf') }, () => {});
       await expect(engine.useAdapters(sourceOf('set', plain({ ...SHAPE, vision: undefined })))).rejects.toMatchObject({
         code: 'unsupported',
         message: expect.stringMatching(/was loaded without adapters/),

@@ -7,13 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { FileSource } from '../../src/cli/file-source';
 import { main } from '../../src/cli/main';
-import { LOAD_TIMEOUT, STARTER } from './support';
+import { LOAD_TIMEOUT, PROTOTYPE } from './support';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const LLAMA = join(dirname(STARTER), 'llama.gguf');
+const LLAMA = join(dirname(PROTOTYPE), 'llama.gguf');
 const PTH = join(root, 'tests/goldens/data/checkpoints/checkpoint-0.pth');
 const HOSTILE = join(root, 'tests/goldens/data/checkpoints/malicious-zip.pth');
-const BLUE = join(dirname(STARTER), 'blue-disc.png');
+const BLUE = join(dirname(PROTOTYPE), 'blue-disc.png');
 
 /** A process of its own, as the command is. */
 function lavin(...args: string[]): { status: number | null; stdout: string; stderr: string } {
@@ -57,7 +57,7 @@ describe('generate --json', () => {
     adapter: { vendor: string; architecture: string; description: string };
     gpuBytes: Record<string, number>;
   }
-  const ASK = ['generate', '--model', STARTER, '--prompt', 'What colour is the shape?', '--chat', '--json'];
+  const ASK = ['generate', '--model', PROTOTYPE, '--prompt', 'What colour is the shape?', '--chat', '--json'];
   const report = (...args: string[]): Report => {
     const { status, stdout, stderr } = lavin(...ASK, '--image', BLUE, '--temperature', '0', ...args);
     expect(status, stderr).toBe(0);
@@ -155,7 +155,7 @@ describe('errors are words and a status', () => {
     ['an unknown feature', () => generate(LLAMA, '--without', 'speed'), 2, /--without takes f16/],
     ['a missing model', () => generate(join(folder, 'nowhere.gguf')), 1, /nowhere\.gguf/],
     ['a missing manifest', () => generate(join(folder, 'nowhere.json')), 1, /nowhere\.json/],
-    ['a missing picture', () => generate(STARTER, '--image', join(folder, 'no.png')), 1, /no\.png: the picture/],
+    ['a missing picture', () => generate(PROTOTYPE, '--image', join(folder, 'no.png')), 1, /no\.png: the picture/],
     ['no GGUF', () => generate(join(folder, 'noise.gguf')), 1, /noise\.gguf/],
     ['half a GGUF', () => generate(join(folder, 'cut.gguf')), 1, /cut\.gguf/],
     ['a manifest without a model', () => generate(join(folder, 'manifest.json')), 1, /"llama\.file" is missing/],
@@ -171,7 +171,12 @@ describe('errors are words and a status', () => {
       1,
       /"posix\.system" is not a name that a checkpoint may use; nothing of the file was run/,
     ],
-    ['adapters of another base', () => ['convert', PTH, join(folder, 'x.pth'), '--base', STARTER], 1, /LLaMA of width/],
+    [
+      'adapters of another base',
+      () => ['convert', PTH, join(folder, 'x.pth'), '--base', PROTOTYPE],
+      1,
+      /LLaMA of width/,
+    ],
     ['noise to inspect', () => ['inspect', join(folder, 'noise.gguf')], 1, /noise\.gguf/],
   ];
   afterEach(() => {

@@ -9,18 +9,18 @@ import { encodeImage } from '../../src/engine/picture';
 import { chatPrompt } from '../../src/engine/prompt';
 import { featuresPerImage } from '../../src/models/lavin';
 import { closeTestGpus, openTestGpu } from '../gpu';
-import { GREEDY, LOAD_TIMEOUT, loadModel, openStarter, RUN_TIMEOUT, STARTER, testPorts } from './support';
+import { GREEDY, LOAD_TIMEOUT, loadModel, openPrototype, PROTOTYPE, RUN_TIMEOUT, testPorts } from './support';
 
 let model: Model;
 beforeAll(async () => {
-  model = await loadModel(await openTestGpu(), await openStarter());
+  model = await loadModel(await openTestGpu(), await openPrototype());
 }, LOAD_TIMEOUT);
 afterAll(closeTestGpus);
 
 const QUESTION: ChatTurn = { role: 'user', text: 'What is the opposite of hot?' };
 
 async function run(turns: readonly ChatTurn[], image?: string, more: Partial<AnswerRequest> = {}): Promise<Answer> {
-  const blob = image === undefined ? undefined : await openAsBlob(join(dirname(STARTER), image));
+  const blob = image === undefined ? undefined : await openAsBlob(join(dirname(PROTOTYPE), image));
   const encoded = blob && (await encodeImage(model, blob, testPorts.decodeImage));
   const features = featuresPerImage(model.lavin);
   const prompt = chatPrompt(model.manifest.prompt, model.tokenizer, {

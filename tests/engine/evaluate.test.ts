@@ -15,7 +15,7 @@ import { chatPrompt } from '../../src/engine/prompt';
 import { trainingSequence } from '../../src/engine/training-data';
 import { MODALITY_SLOT } from '../../src/models/lavin';
 import { closeTestGpus, openTestGpu } from '../gpu';
-import { LOAD_TIMEOUT, loadModel, openStarter, RUN_TIMEOUT, STARTER } from './support';
+import { LOAD_TIMEOUT, loadModel, openPrototype, PROTOTYPE, RUN_TIMEOUT } from './support';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const made: string[] = [];
@@ -27,7 +27,7 @@ afterAll(() => {
 function folderOf(files: Record<string, string>): string {
   const folder = mkdtempSync(join(tmpdir(), 'lavin-eval-'));
   made.push(folder);
-  for (const name of ['blue-disc.png', 'red-disc.png']) cpSync(join(dirname(STARTER), name), join(folder, name));
+  for (const name of ['blue-disc.png', 'red-disc.png']) cpSync(join(dirname(PROTOTYPE), name), join(folder, name));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   return folder;
 }
@@ -64,7 +64,7 @@ async function examplesOf(
 describe('the starter', () => {
   let model: Model;
   beforeAll(async () => {
-    model = await loadModel(await openTestGpu(), await openStarter(), { context: 128 });
+    model = await loadModel(await openTestGpu(), await openPrototype(), { context: 128 });
   }, LOAD_TIMEOUT);
 
   const run = async (path: string, options: Partial<EvaluateOptions> = {}, split?: string) => {
@@ -193,8 +193,18 @@ describe('lavin eval', () => {
   it(
     'prints one JSON object, with the limit and adapters that were asked for',
     () => {
-      const adapters = join(dirname(STARTER), 'adapters.safetensors');
-      const args = ['--dataset', folderOf(MIXED), '--model', STARTER, '--limit', '3', '--adapters', adapters, '--json'];
+      const adapters = join(dirname(PROTOTYPE), 'adapters.safetensors');
+      const args = [
+        '--dataset',
+        folderOf(MIXED),
+        '--model',
+        PROTOTYPE,
+        '--limit',
+        '3',
+        '--adapters',
+        adapters,
+        '--json',
+      ];
       const { status, stdout, stderr } = lavin(...args);
       expect(status, stderr).toBe(0);
       const report = JSON.parse(stdout);
@@ -214,7 +224,7 @@ describe('lavin eval', () => {
     'refuses adapters of another shape in words, before anything is loaded',
     () => {
       const other = join(root, 'tests/goldens/data/checkpoints/checkpoint-0.pth');
-      const { status, stdout, stderr } = lavin('--dataset', folderOf(MIXED), '--model', STARTER, '--adapters', other);
+      const { status, stdout, stderr } = lavin('--dataset', folderOf(MIXED), '--model', PROTOTYPE, '--adapters', other);
       expect(status).toBe(1);
       expect(stdout).toBe('');
       expect(stderr).toMatch(/does not fit.*The adapters are made for a LLaMA of width \d+; here it is \d+/s);
@@ -228,7 +238,7 @@ describe('lavin eval', () => {
     async () => {
       const many = Array.from({ length: 4000 }, (_, i) => ({ id: `q${i}`, instruction: HOT, output: 'Hot.' }));
       const path = folderOf({ 'q.jsonl': rows(many) });
-      const args = [join(root, 'src/cli/lavin.mjs'), 'eval', '--dataset', path, '--model', STARTER, '--json'];
+      const args = [join(root, 'src/cli/lavin.mjs'), 'eval', '--dataset', path, '--model', PROTOTYPE, '--json'];
       const child = spawn(process.execPath, args, { cwd: root });
       const texts = { stdout: '', stderr: '' };
       child.stdout.on('data', (data) => {

@@ -18,10 +18,10 @@ import {
   firstLogits,
   LOAD_TIMEOUT,
   loadModel,
-  openStarter,
+  openPrototype,
+  PROTOTYPE,
   RUN_TIMEOUT,
   relativeError,
-  STARTER,
   testPorts,
 } from './support';
 
@@ -44,12 +44,12 @@ let gpu: Gpu;
 let model: Model;
 beforeAll(async () => {
   gpu = await openTestGpu();
-  model = await loadModel(gpu, await openStarter());
+  model = await loadModel(gpu, await openPrototype());
 }, LOAD_TIMEOUT);
 afterAll(closeTestGpus);
 
 const COLOUR = 'What colour is the shape?';
-const picture = (name: string) => openAsBlob(join(dirname(STARTER), name));
+const picture = (name: string) => openAsBlob(join(dirname(PROTOTYPE), name));
 const requestFor = async (text: string, image: string | null, overrides?: RouterOverrides): Promise<ChatRequest> => ({
   turns: [{ role: 'user', text }],
   ...(image && { image: await picture(image) }),
@@ -201,7 +201,7 @@ describe('overrides', () => {
       const silent = await logitsOf(text, null, { llm: { attn: every('silent', layers()) } });
       const bare = await loadModel(
         gpu,
-        await openBareGguf(await FileSource.open(join(dirname(STARTER), 'llama.gguf'))),
+        await openBareGguf(await FileSource.open(join(dirname(PROTOTYPE), 'llama.gguf'))),
       );
       const prompt = promptOf(model, await requestFor(text, null), undefined);
       const alone = await firstLogits(bare, { prompt, modality: 0 });

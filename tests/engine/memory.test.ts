@@ -15,7 +15,7 @@ import { Trainer, type TrainerOptions, type TrainingData } from '../../src/train
 import { loadGolden } from '../goldens/golden';
 import { goldenLavin } from '../goldens/model-case';
 import { closeTestGpus, openTestGpu } from '../gpu';
-import { isSwiftShader, loadModel, openStarter, RUN_TIMEOUT } from './support';
+import { isSwiftShader, loadModel, openPrototype, RUN_TIMEOUT } from './support';
 
 // A ledger's peak never falls: each case has a device of its own.
 afterEach(closeTestGpus);
@@ -95,7 +95,7 @@ describe('training, by the plan and by the ledger', () => {
       const gpu = await openTestGpu();
       const count = isSwiftShader(gpu) ? 2 : 4;
       const recipe = { ...RECIPE, microBatch, epochs: 1, maxLength: 256 };
-      const files = await openStarter();
+      const files = await openPrototype();
       const sequences = examples(count, longest, clipFeatures(files.manifest.vision!.config));
       const choices = softwareChoices(gpu);
       const planned = await estimateTraining(outlineOf(files), {
@@ -123,7 +123,7 @@ describe('chatting, by the plan and by the ledger', () => {
     'the starter, a context of %i slots: to the byte, by purpose',
     async (context) => {
       const gpu = await openTestGpu();
-      const files = await openStarter();
+      const files = await openPrototype();
       const choices = softwareChoices(gpu);
       const planned = await estimateChat(outlineOf(files), { context, kvFormat: 'f16', choices, device: gpu });
       await loadModel(gpu, files, { context, kvFormat: 'f16', choices });

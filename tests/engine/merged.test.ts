@@ -19,10 +19,10 @@ import {
   firstLogits,
   LOAD_TIMEOUT,
   loadModel,
-  openStarter,
+  openPrototype,
+  PROTOTYPE,
   RUN_TIMEOUT,
   relativeError,
-  STARTER,
   testPorts,
 } from './support';
 
@@ -57,8 +57,8 @@ describe('the starter, merged', () => {
   let model: Model;
   let base: ReferenceBase;
   beforeAll(async () => {
-    model = await loadModel(await openTestGpu(), await openStarter(), { context: 128 });
-    const source = await FileSource.open(join(dirname(STARTER), 'llama.gguf'));
+    model = await loadModel(await openTestGpu(), await openPrototype(), { context: 128 });
+    const source = await FileSource.open(join(dirname(PROTOTYPE), 'llama.gguf'));
     const values = await numbers(await openTensorFile(source));
     await source.close();
     const { config } = model.lavin.llama;
@@ -69,8 +69,8 @@ describe('the starter, merged', () => {
   /** The file's updates in the GGUF's order of rows, and what it tells of itself. */
   async function exported(modality: 'text' | 'image') {
     const out = join(folder, `${modality}.safetensors`);
-    const adapters = join(dirname(STARTER), 'adapters.safetensors');
-    expect(await convertCommand([adapters, out, '--merged', modality, '--base', STARTER])).toBe(0);
+    const adapters = join(dirname(PROTOTYPE), 'adapters.safetensors');
+    expect(await convertCommand([adapters, out, '--merged', modality, '--base', PROTOTYPE])).toBe(0);
     const source = await FileSource.open(out);
     const file = await openSafetensors(source);
     const tensors = await numbers(file);
@@ -100,7 +100,7 @@ describe('the starter, merged', () => {
       expect(about).toMatchObject({ version: 'lavin-merged-1', modality, base: { llama: { name: 'LaVIN starter' } } });
       expect(relativeError(about.routing.attn.flat(), routing.flat())).toBeLessThan(1e-5);
 
-      const blob = picture && (await openAsBlob(join(dirname(STARTER), picture)));
+      const blob = picture && (await openAsBlob(join(dirname(PROTOTYPE), picture)));
       const image = blob && { hash: (await encodeImage(model, blob, testPorts.decodeImage)).hash, features: 6 };
       const prompt = chatPrompt(model.manifest.prompt, model.tokenizer, { turns: [{ role: 'user', text }], image });
       const { logits } = await firstLogits(model, { prompt, modality: image ? 1 : 0 });

@@ -19,10 +19,10 @@ import {
   GREEDY,
   LOAD_TIMEOUT,
   loadModel,
-  openStarter,
+  openPrototype,
+  PROTOTYPE,
   RUN_TIMEOUT,
   relativeError,
-  STARTER,
   testPorts,
 } from './support';
 
@@ -30,7 +30,7 @@ let gpu: Gpu;
 let model: Model;
 beforeAll(async () => {
   gpu = await openTestGpu();
-  model = await loadModel(gpu, await openStarter());
+  model = await loadModel(gpu, await openPrototype());
 }, LOAD_TIMEOUT);
 afterAll(closeTestGpus);
 
@@ -44,7 +44,7 @@ const user = (text: string): ChatTurn => ({ role: 'user', text });
 const assistant = ({ text }: Answer): ChatTurn => ({ role: 'assistant', text: text.trimStart() });
 
 async function requestFor({ turns, image, positionMode }: Conversation): Promise<Omit<AnswerRequest, 'sampling'>> {
-  const blob = image === undefined ? undefined : await openAsBlob(join(dirname(STARTER), image));
+  const blob = image === undefined ? undefined : await openAsBlob(join(dirname(PROTOTYPE), image));
   const encoded = blob && (await encodeImage(model, blob, testPorts.decodeImage));
   const features = featuresPerImage(model.lavin);
   const prompt = chatPrompt(model.manifest.prompt, model.tokenizer, {
@@ -221,7 +221,7 @@ describe('nothing is reused when keys and values would be others', () => {
 describe('the end of the context', () => {
   let small: Model;
   beforeAll(async () => {
-    small = await loadModel(gpu, await openStarter(), { context: 24 });
+    small = await loadModel(gpu, await openPrototype(), { context: 24 });
   }, LOAD_TIMEOUT);
 
   const filled = (text: string) =>

@@ -21,7 +21,7 @@ import { recordMicroBatch, StepInputs } from '../../src/train/micro-batch';
 import { upload } from '../goldens/model-case';
 import { closeTestGpus, openTestGpu } from '../gpu';
 import { NO_SMOLLM2, smollm2Path } from '../unit/formats/fixtures';
-import { RUN_TIMEOUT, STARTER, testPorts } from './support';
+import { PROTOTYPE, RUN_TIMEOUT, testPorts } from './support';
 
 interface Fixture {
   readonly slots: number[][];
@@ -49,7 +49,7 @@ describe.skipIf(!path)(`SmolLM2 (${path ? 'Q4_1' : NO_SMOLLM2})`, () => {
 
   /** A LaVIN of SmolLM2, the starter's tower and the formula's adapters, as files. */
   function writeModel(): string {
-    const starter = JSON.parse(readFileSync(STARTER, 'utf8'));
+    const starter = JSON.parse(readFileSync(PROTOTYPE, 'utf8'));
     const target = { dim: 576, layers: 30, vision: starter.vision.config };
     const tensors = new Map<string, TensorToWrite>(
       adapterSegments(starter.adapters.config, target, 32).map(({ name, shape }) => {
@@ -61,7 +61,7 @@ describe.skipIf(!path)(`SmolLM2 (${path ? 'Q4_1' : NO_SMOLLM2})`, () => {
     const manifest = {
       ...starter,
       llama: { file: path },
-      vision: { ...starter.vision, file: join(dirname(STARTER), starter.vision.file) },
+      vision: { ...starter.vision, file: join(dirname(PROTOTYPE), starter.vision.file) },
       adapters: { ...starter.adapters, file: 'adapters.safetensors' },
     };
     writeFileSync(join(folder, 'manifest.json'), JSON.stringify(manifest));

@@ -15,7 +15,7 @@ import type { Gpu } from '../../src/gpu/device';
 import { featuresPerImage } from '../../src/models/lavin';
 import { closeTestGpus, openTestGpu } from '../gpu';
 import { ggufOf, randomLlama, SMALL } from './random-llama';
-import { GREEDY, LOAD_TIMEOUT, loadModel, openStarter, RUN_TIMEOUT, STARTER, testPorts } from './support';
+import { GREEDY, LOAD_TIMEOUT, loadModel, openPrototype, PROTOTYPE, RUN_TIMEOUT, testPorts } from './support';
 
 /** Calls that make a GPU object, and those that hand work over. */
 class DeviceWatch {
@@ -69,7 +69,7 @@ let gpu: Gpu;
 let model: Model;
 beforeAll(async () => {
   gpu = await openTestGpu();
-  model = await loadModel(gpu, await openStarter(), { kvFormat: 'f16' });
+  model = await loadModel(gpu, await openPrototype(), { kvFormat: 'f16' });
 }, LOAD_TIMEOUT);
 afterAll(closeTestGpus);
 
@@ -206,7 +206,7 @@ describe('GPU memory', () => {
       const pictures = ['red-disc.png', 'blue-disc.png', 'green-disc.png', 'red-disc.png', 'blue-disc.png'];
       for (let turn = 0; turn < 20; turn++) {
         const file = turn % 4 === 0 ? pictures[turn / 4] : undefined;
-        const blob = file && (await openAsBlob(join(dirname(STARTER), file)));
+        const blob = file && (await openAsBlob(join(dirname(PROTOTYPE), file)));
         const encoded = blob ? await encodeImage(model, blob, testPorts.decodeImage) : undefined;
         const prompt = promptFor(`Turn ${turn}`, encoded?.hash);
         const modality = encoded ? 1 : 0;
@@ -222,7 +222,7 @@ describe('GPU memory', () => {
     'is all given back by a model that is unloaded, after use',
     async () => {
       const before = gpu.ledger.current;
-      const second = await loadModel(gpu, await openStarter());
+      const second = await loadModel(gpu, await openPrototype());
       expect(gpu.ledger.current).toBeGreaterThan(before + 9e6);
       await answer(second, { prompt: promptFor('Hello'), modality: 0, sampling: GREEDY });
       second.destroy();
@@ -239,7 +239,7 @@ describe('GPU memory', () => {
       const loadUntil = async (cancelAt: (phase: string, share: number) => boolean) => {
         const cancel = new AbortController();
         const reason = new Error('cancelled');
-        const loading = loadModel(gpu, await openStarter(), {
+        const loading = loadModel(gpu, await openPrototype(), {
           signal: cancel.signal,
           onProgress: ({ phase, loadedBytes, totalBytes }) => {
             if (cancel.signal.aborted || !cancelAt(phase, loadedBytes / totalBytes)) return;

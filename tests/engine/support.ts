@@ -20,7 +20,7 @@ export const isSwiftShader = (gpu: Gpu) =>
   /swiftshader/i.test(`${gpu.adapter.architecture} ${gpu.adapter.description}`);
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-export const STARTER = join(root, 'tests/models/prototype/manifest.json');
+export const PROTOTYPE = join(root, 'tests/models/prototype/manifest.json');
 
 /** Node's ports without a second Dawn: tests open their own GPU. */
 export const testPorts: EnginePorts = {
@@ -31,9 +31,9 @@ export const testPorts: EnginePorts = {
 };
 
 /** The prototype's files: a small model that stays as it is, whatever the shipped starter becomes. */
-export function openStarter(): Promise<ModelFiles> {
-  if (!existsSync(STARTER)) throw new Error('tests/models/prototype is part of the repository and is not there');
-  return openManifest(testPorts, STARTER);
+export function openPrototype(): Promise<ModelFiles> {
+  if (!existsSync(PROTOTYPE)) throw new Error('tests/models/prototype is part of the repository and is not there');
+  return openManifest(testPorts, PROTOTYPE);
 }
 
 /** Keys and values in f32 unless told: the tier that is compared most closely. */

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileSource } from '../../src/cli/file-source';
 import { openAdapterFile } from '../../src/formats/adapter-file';
-import { RUN_TIMEOUT, STARTER } from './support';
+import { PROTOTYPE, RUN_TIMEOUT } from './support';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'lavin-train-'));
@@ -15,7 +15,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const STEPS = 8;
 const CONFIG = {
-  model: STARTER,
+  model: PROTOTYPE,
   saveEvery: 2,
   recipe: { microBatch: 2, accumulation: 1, baseRate: 0.1, epochs: 2, warmupEpochs: 0, maxLength: 64, dropout: 0.1 },
 };
@@ -59,7 +59,7 @@ const mostBytes = (out: string) => Math.max(...logOf(out).flatMap(({ gpuBytes })
 
 beforeAll(() => {
   const picture = (name: string) => {
-    writeFileSync(join(folder, name), readFileSync(join(dirname(STARTER), name)));
+    writeFileSync(join(folder, name), readFileSync(join(dirname(PROTOTYPE), name)));
     return name;
   };
   const rows = [
@@ -114,7 +114,7 @@ describe('a run', () => {
       expect(quick.stderr).toMatch(new RegExp(`${STEPS} steps, last loss`));
       expect(quick.status).toBe(0);
       expect(mostBytes(whole) - mostBytes(out)).toBeGreaterThan(
-        statSync(join(dirname(STARTER), 'vision.safetensors')).size,
+        statSync(join(dirname(PROTOTYPE), 'vision.safetensors')).size,
       );
       const told = Number(/needs up to (\d+) MiB/.exec(quick.stderr)?.[1]) * 2 ** 20;
       expect(told).toBeGreaterThan(mostBytes(out));

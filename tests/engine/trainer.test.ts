@@ -17,7 +17,7 @@ import { Trainer, type TrainerOptions, type TrainingData } from '../../src/train
 import { loadGolden } from '../goldens/golden';
 import { goldenLavin } from '../goldens/model-case';
 import { closeTestGpus, openTestGpu } from '../gpu';
-import { isSwiftShader, openStarter, RUN_TIMEOUT, STARTER } from './support';
+import { isSwiftShader, openPrototype, PROTOTYPE, RUN_TIMEOUT } from './support';
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -117,7 +117,7 @@ describe('learning', () => {
     // A tenth of the steps on SwiftShader, which takes ten times as long: there it must only be well on its way.
     '%s is learnt by heart within 200 steps by fresh adapters of the starter: loss below 0.01',
     async (_, image) => {
-      const files = await openStarter();
+      const files = await openPrototype();
       const free: (() => void)[] = [];
       const { lavin } = await loadLavin(gpu, files, { positions: 128 }, free).finally(() => files.close());
       const adapters = lavin.adapters!;
@@ -134,7 +134,7 @@ describe('learning', () => {
         features: featuresPerImage(lavin),
         maxLength: 128,
       };
-      const folder = await datasetFolder(dirname(STARTER));
+      const folder = await datasetFolder(dirname(PROTOTYPE));
       const data = prepareData([example], format, { folder, decode: decodeInNode, manifest: files.manifest });
       const [epochs, goal] = isSwiftShader(gpu) ? [20, 2] : [200, 0.01];
       const recipe = { ...RECIPE, microBatch: 1, baseRate: 1e-2 * 256, epochs };

@@ -6,7 +6,7 @@ import { createEngine } from '../../src/engine/engine';
 
 /** Loading records and compiles every plan: a minute on a software adapter that never saw these kernels. */
 const TIMEOUT = 300_000;
-const STARTER = fileURLToPath(new URL('../models/prototype/manifest.json', import.meta.url));
+const PROTOTYPE = fileURLToPath(new URL('../models/prototype/manifest.json', import.meta.url));
 
 /** Node's ports, with every device that the engine opens within reach. */
 function watchedPorts() {
@@ -44,7 +44,7 @@ describe('an engine whose device is lost', () => {
     );
 
   beforeAll(async () => {
-    await engine.load({ kind: 'manifest', url: STARTER }, () => {});
+    await engine.load({ kind: 'manifest', url: PROTOTYPE }, () => {});
     first = await ask();
   }, TIMEOUT);
 

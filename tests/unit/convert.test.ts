@@ -10,9 +10,9 @@ import { MemorySource } from '../../src/formats/bytes';
 import type { TensorToWrite } from '../../src/formats/safetensors';
 import { goldensFolder } from '../goldens/golden';
 
-const STARTER = fileURLToPath(new URL('../models/prototype/', import.meta.url));
-const ADAPTERS = join(STARTER, 'adapters.safetensors');
-const MANIFEST = join(STARTER, 'manifest.json');
+const PROTOTYPE = fileURLToPath(new URL('../models/prototype/', import.meta.url));
+const ADAPTERS = join(PROTOTYPE, 'adapters.safetensors');
+const MANIFEST = join(PROTOTYPE, 'manifest.json');
 const GOLDEN = join(goldensFolder, 'checkpoints/checkpoint-0.pth');
 const LEGACY = join(goldensFolder, 'checkpoints/checkpoint-1-fp16-legacy.pth');
 
@@ -112,8 +112,8 @@ describe('refused in words', () => {
       /"posix\.system" is not a name/,
       () => [join(goldensFolder, 'checkpoints/malicious-zip.pth'), at('x.pth')],
     ],
-    ['no adapters', /layers\.0\.adapter_attn/, () => [join(STARTER, 'vision.safetensors'), at('x.pth')]],
-    ['a language model', /a GGUF holds a language model/, () => [join(STARTER, 'llama.gguf'), at('x.pth')]],
+    ['no adapters', /layers\.0\.adapter_attn/, () => [join(PROTOTYPE, 'vision.safetensors'), at('x.pth')]],
+    ['a language model', /a GGUF holds a language model/, () => [join(PROTOTYPE, 'llama.gguf'), at('x.pth')]],
     [
       'a base of another shape',
       /LLaMA of width 64; here it is 192\.[\s\S]*number of layers: 2; here it is 6/,
@@ -122,7 +122,7 @@ describe('refused in words', () => {
     [
       'a base without a tower',
       /made for pictures/,
-      () => [ADAPTERS, at('x.pth'), '--base', join(STARTER, 'llama.gguf')],
+      () => [ADAPTERS, at('x.pth'), '--base', join(PROTOTYPE, 'llama.gguf')],
     ],
     [
       'a manifest that is none',

@@ -20,10 +20,10 @@ import {
   GREEDY,
   LOAD_TIMEOUT,
   loadModel,
-  openStarter,
+  openPrototype,
+  PROTOTYPE,
   RUN_TIMEOUT,
   relativeError,
-  STARTER,
   testPorts,
 } from './support';
 
@@ -52,11 +52,11 @@ let gpu: Gpu;
 let model: Model;
 beforeAll(async () => {
   gpu = await openTestGpu();
-  model = await loadModel(gpu, await openStarter());
+  model = await loadModel(gpu, await openPrototype());
 }, LOAD_TIMEOUT);
 afterAll(closeTestGpus);
 
-const picture = (name: string) => openAsBlob(join(dirname(STARTER), name));
+const picture = (name: string) => openAsBlob(join(dirname(PROTOTYPE), name));
 
 /** The picture of golden.json: a red disc with hard edges, as raw pixels. */
 const goldenDisc = async () => {
@@ -209,7 +209,7 @@ describe('it is no toy', () => {
 
       const bare = await loadModel(
         gpu,
-        await openBareGguf(await FileSource.open(join(dirname(STARTER), 'llama.gguf'))),
+        await openBareGguf(await FileSource.open(join(dirname(PROTOTYPE), 'llama.gguf'))),
       );
       expect(bare.routing).toBeUndefined();
       const alone = await firstLogits(bare, { prompt, modality: 0 });
