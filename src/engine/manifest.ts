@@ -42,6 +42,8 @@ export interface ManifestExample {
 
 export interface FileReference {
   readonly file: string;
+  /** Where else to take it from if it is not there: large files of others are not copied beside every manifest. */
+  readonly mirror?: string;
   /** Bytes, for progress before the first response. */
   readonly bytes?: number;
 }

@@ -8,7 +8,7 @@ import type { Tokenizer } from '../formats/tokenizer';
 import { AdapterMisfitError } from './adapter-fit';
 import { type BaseFiles, baseIdentity } from './base-identity';
 import { type LlamaDescription, llamaFromGguf, llamaFromHuggingFace, UnsupportedModelError } from './llama-config';
-import type { Manifest } from './manifest';
+import type { FileReference, Manifest } from './manifest';
 import { type EnginePorts, readJson } from './ports';
 
 /** A model's opened files: headers read and checked, tensor data still where it was. */
@@ -33,12 +33,20 @@ export function openManifest(ports: EnginePorts, location: string, signal?: Abor
     const openAt = async (at: string) => keep(await ports.openFile(at, signal));
     const manifest = checkManifest(await readJson(await openAt(location), signal), location);
     const open = (file: string) => openAt(ports.resolve(location, file));
-    const tensors = async (file: string) => openTensorFile(await open(file), open, signal);
-    const llama = await tensors(manifest.llama.file);
+    const tensorsAt = async (file: string) => openTensorFile(await open(file), open, signal);
+    const tensors = async ({ file, mirror }: FileReference) => {
+      if (mirror === undefined) return tensorsAt(file);
+      // A missing file may well be a page that says so: whatever is no tensor file sends us to the mirror.
+      return tensorsAt(file).catch((error: unknown) => {
+        if (signal?.aborted) throw error;
+        return tensorsAt(mirror);
+      });
+    };
+    const llama = await tensors(manifest.llama);
     const opened = {
       manifest,
       llama: { file: llama, description: await describeLlama(llama, open, signal) },
-      vision: manifest.vision && (await tensors(manifest.vision.file)),
+      vision: manifest.vision && (await tensors(manifest.vision)),
     };
     const base = identify(opened, signal);
     const adapters = manifest.adapters && (await openAdapterFile(await open(manifest.adapters.file), signal));
