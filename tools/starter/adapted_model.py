@@ -90,27 +90,38 @@ class Adapted(nn.Module):
             h = h.index_put((b, t), image.to(h.dtype)[picture[b], -2 - slots[b, t]])
         return h
 
-    def logits(self, h: Tensor) -> Tensor:
-        """h (B, T, D), the modality token first -> (B, T, V)."""
-        return self.output(self.hidden(h))
+    def logits(self, h: Tensor, modality: Tensor) -> Tensor:
+        """h (B, T, D), the modality token first -> those of all but the modality token, (B, T - 1, V)."""
+        return self.output(self.hidden(h, modality))
 
     def output(self, h: Tensor) -> Tensor:
         """(..., D) -> (..., V)"""
         return F.linear(self.lm.norm(h), self.lm.embedding.weight)
 
-    def hidden(self, h: Tensor) -> Tensor:
-        """The last block's output, (B, T, D)."""
+    def hidden(self, h: Tensor, modality: Tensor, shared: int = 1) -> Tensor:
+        """The last block's output behind the first `shared` positions, (B, T - shared, D), for h (B, T, D) and modality (B).
+
+        Rows of one modality that begin alike (a chat template's first words) have the same keys and values there, so these are
+        computed once a modality. Position 0 is the modality token, which only itself and the routers see."""
         lm, t = self.lm, h.shape[1]
+        present, row = modality.unique(return_inverse=True)
+        first = torch.stack([(modality == m).nonzero()[0, 0] for m in present])
+        front, rest = h[first, :shared], h[:, shared:]
         allowed = torch.ones(t, t, dtype=torch.bool, device=h.device).tril()
         allowed[1:, 0] = False
         bias = torch.zeros(t, t, device=h.device).masked_fill(~allowed, float("-inf"))
-        cos, sin = lm.cos[:t], lm.sin[:t]
         for i, layer in enumerate(lm.layers):
-            z = layer.attention_norm(h)
-            z = self.routed(z, z[:, :1], f"layers.{i}.adapter_attn.")
-            h = h + layer.attend(z, cos, sin, bias)
-            h = h + layer.feed(layer.ffn_norm(h))
-        return h
+            prefix = f"layers.{i}.adapter_attn."
+            z = layer.attention_norm(front)
+            source = z[:, :1]
+            q, k, v = layer.heads(self.routed(z, source, prefix), lm.cos[:shared], lm.sin[:shared])
+            front = front + layer.mix(q, k, v, bias[:shared, :shared])
+            front = front + layer.feed(layer.ffn_norm(front))
+            z = self.routed(layer.attention_norm(rest), source[row], prefix)
+            q, own_k, own_v = layer.heads(z, lm.cos[shared:t], lm.sin[shared:t])
+            rest = rest + layer.mix(q, torch.cat([k[row], own_k], 2), torch.cat([v[row], own_v], 2), bias[shared:])
+            rest = rest + layer.feed(layer.ffn_norm(rest))
+        return rest
 
     @torch.no_grad()
     def routing_table(self) -> List[List[List[float]]]:

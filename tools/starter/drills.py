@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 from typing import Callable, List, Sequence, Tuple
 
-from questions import LETTERS, World
+from concepts import with_article
+from questions import LETTERS, Sight, World, article, two_shapes_question, yes_no_colour, yes_no_kind, yes_no_name
 
 Part = Tuple[str, bool]      # text, and whether it is to be foretold
 
@@ -70,7 +71,49 @@ def same(r: random.Random, w: World) -> List[Part]:
     return out
 
 
-DRILLS: Sequence[Callable[[random.Random, World], List[Part]]] = (again, again, again, echo, letters, letters, sides, same, same)
+def said(question: str) -> str:
+    """A question as the page asks it (documents.USER)."""
+    return f"\nInstruction: {question}\nResponse:"
+
+
+def chosen(r: random.Random, w: World) -> List[Part]:
+    """A choice question in its own words, and every option's letter behind the option."""
+    of, named = r.choice([(w.names, with_article), (w.names, with_article), (sorted(set(w.kinds)), article), (w.colours, str)])
+    options = r.sample(of, 4)
+    asked = r.choice(["What is this?", "What kind of thing is it?", "Which is it?", "What colour is it?"])
+    out: List[Part] = [(r.choice(["Image: ", "Image: N/A"]) + said(f"{asked} Options: " + " ".join(f"({letter}) {o}" for letter, o in zip(LETTERS, options))), False)]
+    for i in r.sample(range(4), 4):
+        out += [(f" It is {named(options[i])}. The answer is", False), (f" {LETTERS[i]}.", True)]
+    return out
+
+
+def agreed(r: random.Random, w: World) -> List[Part]:
+    """One sight, and again and again whether it is this or that."""
+    n = r.randrange(len(w.names))
+    sight = Sight(w.names[n], w.kinds[n], r.choice(w.colours))
+    told = [sight.name, sight.kind, sight.colour]
+    r.shuffle(told)
+    out: List[Part] = [("Image: " + ", ".join(told), False)]
+    for _ in range(5):
+        _, question, answer = r.choice([yes_no_name, yes_no_kind, yes_no_colour])(sight, r, w)
+        out += [(said(question), False), (f" {answer}", True)]
+    return out
+
+
+def placed(r: random.Random, w: World) -> List[Part]:
+    """Two shapes, and again and again which is where."""
+    left, right = (r.choice(w.shapes), r.choice(w.colours)), (r.choice(w.shapes), r.choice(w.colours))
+    told = [f"left {left[1]} {left[0]}", f"right {right[1]} {right[0]}"]
+    r.shuffle(told)
+    out: List[Part] = [("Image: " + ", ".join(told), False)]
+    while len(out) < 11:
+        skill, question, answer = two_shapes_question(Sight(left=left, right=right), r, w)
+        if skill == "left or right" or r.random() < 0.2:
+            out += [(said(question), False), (f" {answer}", True)]
+    return out
+
+
+DRILLS: Sequence[Callable[[random.Random, World], List[Part]]] = (again, again, echo, letters, sides, same, chosen, chosen, chosen, agreed, agreed, placed)
 
 
 def drill(r: random.Random, w: World) -> List[Part]:

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
+from align import aligned, word_ids
 from bases import gguf_name, read_llama
 from documents import ASSISTANT, IMAGE_PREFIX, TEXT_PREFIX, USER
 from lm_model import Lm
@@ -153,6 +154,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--vit-state", default=str(VIT / "state.pt"))
     a.add_argument("--hidden", type=int, default=32, help="LaVIN's is 8")
     a.add_argument("--projector", type=int, default=512, help="LaVIN's is 128")
+    a.add_argument("--seed", type=int, default=1, help="of the adapters")
+    a.add_argument("--random-projector", action="store_true", help="as LaVIN's starts, instead of from the LLaMA's words")
     o = a.parse_args(argv)
     torch.set_num_threads(1)
     folder = Path(o.out)
@@ -161,7 +164,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     write_gguf(folder / "llama.gguf", lm, vocabulary, gguf.GGMLQuantizationType[o.llama])
     save_file({k: v.numpy() for k, v in lm.checkpoint().items()}, folder / "llama.safetensors")
     save_file({k: v.half().numpy() for k, v in vit.checkpoint().items()}, folder / "vision.safetensors")
-    adapters = matched(zero_adapters(lm, vit, o.hidden, o.projector), lm, vit)
+    adapters = matched(zero_adapters(lm, vit, o.hidden, o.projector, o.seed), lm, vit)
+    if not o.random_projector:
+        adapters = aligned(adapters, lm, vit, word_ids(folder / "llama.gguf"), seed=o.seed)
     save_file(adapters, folder / "adapters.safetensors")
     (folder / "manifest.json").write_text(json.dumps(manifest(folder, lm, vit, o.hidden), indent=2, ensure_ascii=False) + "\n")
     (folder / "check.json").write_text(json.dumps(check(folder, lm, vit, vocabulary, adapters)) + "\n")

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Optional
+from typing import Dict, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -52,15 +52,21 @@ class Layer(nn.Module):
         self.wq, self.wk, self.wv, self.wo = (linear(s.dim, n) for n in (s.dim, s.key_width, s.key_width, s.dim))
         self.w1, self.w3, self.w2 = linear(s.dim, s.hidden), linear(s.dim, s.hidden), linear(s.hidden, s.dim)
 
-    def attend(self, z: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
-        """z (B, T, D), normalised, -> (B, T, D), projected. Keys and values are shared by groups of heads where there are fewer."""
-        b, t, d = z.shape
-        q, k, v = (w(z).view(b, t, -1, self.head).transpose(1, 2) for w in (self.wq, self.wk, self.wv))
-        q, k = rope(q, cos, sin), rope(k, cos, sin)
+    def heads(self, z: Tensor, cos: Tensor, sin: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """z (B, T, D), normalised -> queries (B, H, T, dh), keys and values (B, KV, T, dh), turned by their positions' cos and sin."""
+        q, k, v = (w(z).view(*z.shape[:2], -1, self.head).transpose(1, 2) for w in (self.wq, self.wk, self.wv))
+        return rope(q, cos, sin), rope(k, cos, sin), v
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        """-> (B, T, D), projected. Keys and values are shared by groups of heads where there are fewer."""
         if k.shape[1] < q.shape[1]:
             k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
         scores = q @ k.transpose(-1, -2) * self.head**-0.5 + bias
-        return self.wo((scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(b, t, d))
+        return self.wo((scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).flatten(2))
+
+    def attend(self, z: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
+        """z (B, T, D), normalised, -> (B, T, D), projected."""
+        return self.mix(*self.heads(z, cos, sin), bias)
 
     def feed(self, z: Tensor) -> Tensor:
         return self.w2(F.silu(self.w1(z)) * self.w3(z))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Joins SmolLM2 and the starter's vision tower by untrained adapters: what train_adapters.py and `lavin train` start from.
+"""Joins SmolLM2 and the starter's vision tower by adapters that start from its words (align.py): what train_adapters.py and `lavin train` start from.
 
     python3 tools/starter/smollm2.py [--out .cache/starter/smollm2-base]
 
@@ -16,6 +16,7 @@ from typing import List, Optional
 
 from safetensors.numpy import save_file
 
+from align import aligned, word_ids
 from bases import read_llama
 from export import manifest, matched, zero_adapters
 from paths import CACHE, ROOT, VIT
@@ -39,7 +40,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     os.symlink(gguf, link)
     lm, vit = read_llama(gguf), read_tower(o.vit_state)
     save_file({k: v.half().numpy() for k, v in vit.checkpoint().items()}, out / "vision.safetensors")
-    adapters = matched(zero_adapters(lm, vit, o.hidden, o.projector), lm, vit)
+    adapters = aligned(matched(zero_adapters(lm, vit, o.hidden, o.projector), lm, vit), lm, vit, word_ids(gguf))
     save_file(adapters, out / "adapters.safetensors")
     for file in ("vision.safetensors", "adapters.safetensors"):
         (out / file).chmod(0o644)

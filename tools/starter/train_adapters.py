@@ -28,7 +28,6 @@ from safetensors.torch import load_file, save_file
 
 from adapted_model import Adapted, AdapterShape
 from bases import read_llama, read_vision
-from export import matched, zero_adapters
 from paths import CACHE, HERE
 from run_state import Log, Stop, load, save
 from scenes import normalise
@@ -103,9 +102,11 @@ def forward(model: Adapted, rows: Rows, pick: List[int], device: str, wrong: boo
         pixels = normalise(rows.pictures[unique].float() / 255).to(device)
         tokens = model.image_tokens(model.features(pixels))
         image = tokens[torch.tensor([unique.index(i) for i in shown], device=device)]
-    h = model.hidden(model.embed(slots, modality, image))
+    # What all begin with: words alike, no picture, nothing scored. The modality token counts: hidden() tells them apart.
+    alike = ((slots == slots[:1]) & (slots > -2) & (targets == 0)).all(0)
+    h = model.hidden(model.embed(slots, modality, image), modality, int(alike.cumprod(0).sum()))
     # The output layer is large: only what is scored goes through it.
-    return model.output(h[targets != 0]), targets
+    return model.output(h[targets[:, -h.shape[1]:] != 0]), targets
 
 
 @torch.no_grad()
@@ -141,7 +142,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--f32", action="store_true", help="no bf16, and every step's loss in the log: for comparison with `lavin train`")
     a.add_argument("--epochs", type=float, help="in the place of the recipe's")
     a.add_argument("--minutes", type=float, default=1e9)
-    a.add_argument("--start-seed", type=int, help="fresh adapters of this seed in the place of the manifest's")
+    a.add_argument("--seed", type=int, help="of the rows' order and of dropout, in the place of the recipe's")
+    a.add_argument("--start", help="adapters to start from, in the place of the manifest's")
     a.add_argument("--temperature", type=float, help="in the place of the manifest's")
     a.add_argument("--no-visual", action="store_true", help="ablation: no adapters in the vision tower")
     a.add_argument("--no-routing", action="store_true", help="ablation: one expert for both modalities")
@@ -153,14 +155,12 @@ def main(argv: Optional[List[str]] = None) -> int:
     config = json.loads(Path(o.config).read_text())
     beside = lambda path: (Path(o.config).parent / path).resolve()  # noqa: E731
     model_path, folder = beside(config["model"]), beside(config["dataset"])
-    recipe = {**RECIPE, **config.get("recipe", {}), **({"epochs": o.epochs} if o.epochs else {})}
+    recipe = {**RECIPE, **config.get("recipe", {}), **({"epochs": o.epochs} if o.epochs else {}), **({} if o.seed is None else {"seed": o.seed})}
     torch.manual_seed(recipe["seed"])
     manifest = json.loads(model_path.read_text())
     lm, vit = read_llama(model_path.parent / manifest["llama"]["file"]), read_vision(model_path.parent / manifest["vision"]["file"], manifest["vision"]["config"])
-    start = load_file(model_path.parent / manifest["adapters"]["file"])
+    start = load_file(o.start or model_path.parent / manifest["adapters"]["file"])
     hidden, projector = start["layers.0.adapter_attn.conv_A.weight"].shape[0], start["adapter_proj.conv_A.weight"].shape[0]
-    if o.start_seed is not None:
-        start = {k: torch.from_numpy(v) for k, v in matched(zero_adapters(lm, vit, hidden, projector, o.start_seed), lm, vit).items()}
     temperature = o.temperature or manifest["adapters"]["config"]["temperature"]
     shape = AdapterShape(hidden, projector, temperature, 2, recipe["dropout"], not o.no_visual, not o.no_routing)
     rows = Rows(Path(o.config), folder, config["file"])

@@ -100,13 +100,16 @@ def test_trained_adapters_do_what_the_references_do():
     tokens = model.image_tokens(features)
     assert torch.allclose(tokens, R.adapter_mlp(features, p, "adapter_proj."), atol=1e-4)
     slots = torch.randint(3, 97, (3, 14))
+    slots[:, :4] = slots[0, :4]
     slots[:, 0] = -1
     slots[[0, 2], 4:7] = torch.tensor([-2, -3, -4])
-    h = model.embed(slots, torch.tensor([1, 0, 1]), tokens)
+    modality = torch.tensor([1, 0, 1])
+    h = model.embed(slots, modality, tokens)
     for row, (ind, image) in enumerate([(1, tokens[0]), (0, None), (1, tokens[1])]):
         assert torch.equal(h[row], R.embed_slots(p, slots[row].tolist(), ind, image))
     want = R.llama_forward(p, cfg, h)
-    assert torch.allclose(model.logits(h), want.logits, atol=1e-3)
+    assert torch.allclose(model.logits(h, modality), want.logits[:, 1:], atol=1e-3)
+    assert torch.allclose(model.hidden(h, modality, 4), model.hidden(h, modality)[:, 3:], atol=1e-5), "the same where a common beginning is computed once"
     table = model.routing_table()
     for layer, w in enumerate(want.routing_attn):
         assert torch.allclose(torch.tensor([table[1][layer], table[0][layer]]), w[:2], atol=1e-4)

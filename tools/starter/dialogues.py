@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Twenty scripted conversations for dialogues.mjs, each turn with the fact that its answer must hold: .cache/starter/data/dialogues.json
+
+    python3 tools/starter/dialogues.py
+
+Fourteen about a held-out picture each (name, kind, words in between, what it is not), six without one. Which pictures and
+questions: by a seed that was fixed before any model was asked.
+"""
+from __future__ import annotations
+
+import json
+import random
+import re
+import sys
+from collections import defaultdict
+from typing import Dict, List
+
+from dataset import DATA
+
+PICTURES, WITHOUT, TEXT_TURNS = 14, 6, 3
+#: Held-out text whose answers hold a fact of a word or two.
+TEXT_SKILLS = ("day", "month", "opposite", "plural", "next", "compare", "plus", "fact", "kind")
+SUBJECT = re.compile(r"^(this|it|they|these|there|the picture) (is|are|shows?) (an? |the )?", re.IGNORECASE)
+
+
+def rows(file: str) -> List[dict]:
+    return [json.loads(line) for line in (DATA / f"{file}.jsonl").read_text().splitlines()]
+
+
+def fact(row: dict) -> List[str]:
+    """What an answer must hold, in one of these wordings: the answer without "It is a", or its key words."""
+    accepted = [row["answer"], *row.get("accept", "").split("|")]
+    text = row["answer"]
+    match row["skill"]:
+        case "day" | "month" | "next":
+            return [text.split(" comes ")[0]]
+        case "opposite" | "plural":
+            return [text.rstrip(".").split(" is ")[-1]]
+        case "compare":
+            return [text.split(" is ")[0]]
+        case "plus":
+            return [f"= {text.rstrip('.').split('= ')[-1]}"]
+        case "fact":
+            return [text.rstrip(".").split()[-1]]
+    return [SUBJECT.sub("", a).rstrip(".") for a in accepted if a]
+
+
+def turn(row: dict) -> dict:
+    return {"ask": row["instruction"], "fact": fact(row)}
+
+
+def main() -> int:
+    rng = random.Random(20)
+    shown: Dict[str, Dict[str, dict]] = defaultdict(dict)
+    for r in rows("held-out"):
+        if "image" in r:
+            shown[r["image"]][r["skill"]] = r
+    text: Dict[str, List[dict]] = defaultdict(list)
+    for r in rows("held-out-text"):
+        text[r["skill"]].append(r)
+    asked = lambda: rng.choice(text[rng.choice(TEXT_SKILLS)])  # noqa: E731
+    full = sorted(k for k, of in shown.items() if {"name", "kind", "yes-no name"} <= of.keys())
+    out: List[dict] = []
+    for image in rng.sample(full, PICTURES):
+        of = shown[image]
+        out.append({"image": image, "turns": [turn(of["name"]), turn(of["kind"]), turn(asked()), turn(of["yes-no name"])]})
+    out += [{"turns": [{"ask": "Hello.", "fact": ["Hello"]}, *(turn(asked()) for _ in range(TEXT_TURNS))]} for _ in range(WITHOUT)]
+    (DATA / "dialogues.json").write_text(json.dumps(out, indent=1, ensure_ascii=False) + "\n")
+    print(f"{len(out)} dialogues, {sum(len(d['turns']) for d in out)} turns")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
