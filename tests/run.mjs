@@ -21,10 +21,11 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const suites = ['unit', 'kernels', 'goldens', 'engine', 'e2e'];
 /**
  * Kernels and goldens run on every driver. What is built on them runs in Node on the first driver alone, unless another is
- * named; the page's tests run it in a browser, on SwiftShader.
+ * named: the engine, which the page's tests run in a browser, on SwiftShader; and whole trainings, whose kernels and gradients
+ * the other files hold to their goldens.
  * @param {string} file
  */
-const isOnce = (file) => file.startsWith('tests/engine/');
+const isOnce = (file) => file.startsWith('tests/engine/') || file === 'tests/goldens/training.test.ts';
 const totals = { passed: 0, failed: 0, skipped: 0 };
 /** @type {string[]} */
 const skips = [];

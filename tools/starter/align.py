@@ -1,20 +1,28 @@
+#!/usr/bin/env python3
 """A start for the projector: image tokens land on the words for what the picture shows, before the LLaMA has read one.
+
+    python3 tools/starter/align.py --base FOLDER --seed N --out adapters.safetensors     fresh adapters for an exported base
 
 LaVIN's projector starts at random, and thousands of steps through the whole LLaMA go into finding where its words are. The
 words are known: this fits the projector alone, on frozen class tokens, in a minute. The adapters start at zero as ever.
 """
 from __future__ import annotations
 
+import argparse
+import json
+import sys
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import gguf
 import numpy as np
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer, models
+from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
+from bases import read_llama, read_vision
 from colours import COLOURS
 from lm_model import Lm
 from scenes import NONE, Painter, PictureSet, Strength, normalise
@@ -96,3 +104,26 @@ def aligned(adapters: Dict[str, np.ndarray], lm: Lm, vit: Vit, ids: Callable[[st
             known = truth[k] != NONE
             print(f"aligned: {k} {(nearest(t[known], vectors[k]).argmax(1) == truth[k][known]).float().mean().item():.2f} of validation views")
     return {**adapters, **{f"adapter_proj.{k}": v.detach().numpy() for k, v in of.items()}}
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    from export import matched, zero_adapters
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--base", required=True, help="a folder that export.py or smollm2.py wrote")
+    a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--out", required=True)
+    o = a.parse_args(argv)
+    torch.set_num_threads(1)
+    base, out = Path(o.base), Path(o.out)
+    of = json.loads((base / "manifest.json").read_text())
+    llama = base / of["llama"]["file"]
+    lm, vit = read_llama(llama), read_vision(base / of["vision"]["file"], of["vision"]["config"])
+    had = load_file(base / of["adapters"]["file"])
+    hidden, projector = had["layers.0.adapter_attn.conv_A.weight"].shape[0], had["adapter_proj.conv_A.weight"].shape[0]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file(aligned(matched(zero_adapters(lm, vit, hidden, projector, o.seed), lm, vit), lm, vit, word_ids(llama), seed=o.seed), out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

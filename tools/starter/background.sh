@@ -16,7 +16,7 @@ shift
 stage=$(basename "$script" .py)
 pid_file=$cache/logs/$stage.pid
 # The number may be another process's by now: ask what it runs.
-if [ -f "$pid_file" ] && tr '\0' ' ' <"/proc/$(cat "$pid_file")/cmdline" 2>/dev/null | grep -q "$script"; then
+if [ -f "$pid_file" ] && [ -e "/proc/$(cat "$pid_file")/cmdline" ] && tr '\0' ' ' <"/proc/$(cat "$pid_file")/cmdline" 2>/dev/null | grep -q "$script"; then
   echo "$stage runs already, process $(cat "$pid_file")"
   exit 0
 fi

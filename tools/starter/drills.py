@@ -35,7 +35,7 @@ def letters(r: random.Random, w: World) -> List[Part]:
     out: List[Part] = [("Options: " + " ".join(f"({letter}) {o}" for letter, o in zip(LETTERS, options)) + "\n", False)]
     for i in r.sample(range(4), 4):
         given, found = (options[i], LETTERS[i]) if r.random() < 0.7 else (f"({LETTERS[i]})", options[i])
-        out += [(f" It is {given}. The answer is" if given == options[i] and r.random() < 0.3 else f" {given}:", False), (f" {found}.", True)]
+        out += [(f" {given}:", False), (f" {found}.", True)]
     return out
 
 
@@ -83,7 +83,7 @@ def chosen(r: random.Random, w: World) -> List[Part]:
     asked = r.choice(["What is this?", "What kind of thing is it?", "Which is it?", "What colour is it?"])
     out: List[Part] = [(r.choice(["Image: ", "Image: N/A"]) + said(f"{asked} Options: " + " ".join(f"({letter}) {o}" for letter, o in zip(LETTERS, options))), False)]
     for i in r.sample(range(4), 4):
-        out += [(f" It is {named(options[i])}. The answer is", False), (f" {LETTERS[i]}.", True)]
+        out += [(f" It is {named(options[i])} (", False), (LETTERS[i], True), ("). The answer is", False), (f" {LETTERS[i]}.", True)]
     return out
 
 
@@ -113,7 +113,7 @@ def placed(r: random.Random, w: World) -> List[Part]:
     return out
 
 
-DRILLS: Sequence[Callable[[random.Random, World], List[Part]]] = (again, again, echo, letters, sides, same, chosen, chosen, chosen, agreed, agreed, placed)
+DRILLS: Sequence[Callable[[random.Random, World], List[Part]]] = (again, again, echo, letters, sides, same, chosen, chosen, chosen, chosen, chosen, agreed, placed)
 
 
 def drill(r: random.Random, w: World) -> List[Part]:

@@ -126,7 +126,7 @@ def choice_name(s: Sight, rng: random.Random, w: World) -> Question:
         if n not in wrong:
             wrong.append(n)
     text, letter = options(rng, s.name, wrong)
-    return "choice name", f"What is this? Options: {text}", f"It is {with_article(s.name)}. The answer is {letter}."
+    return "choice name", f"What is this? Options: {text}", f"It is {with_article(s.name)} ({letter}). The answer is {letter}."
 
 
 def choice_kind(s: Sight, rng: random.Random, w: World) -> Question:
@@ -136,7 +136,7 @@ def choice_kind(s: Sight, rng: random.Random, w: World) -> Question:
         if k not in wrong:
             wrong.append(k)
     text, letter = options(rng, s.kind, wrong)
-    return "choice kind", f"What kind of thing is it? Options: {text}", f"It is {article(s.kind)}. The answer is {letter}."
+    return "choice kind", f"What kind of thing is it? Options: {text}", f"It is {article(s.kind)} ({letter}). The answer is {letter}."
 
 
 def one_shape_question(s: Sight, rng: random.Random, w: World) -> Question:

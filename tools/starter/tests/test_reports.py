@@ -1,0 +1,44 @@
+"""What cards and tables say of a run, from its log."""
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import ablations
+from card import curve_table, routing, seconds, training
+
+LOG = [
+    {"time": "2026-01-01T10:00:00", "event": "start", "step": 0, "trained": 354776},
+    {"time": "2026-01-01T10:05:00", "step": 100, "loss": 0.5},
+    {"time": "2026-01-01T10:06:00", "event": "validation", "step": 110, "validation": {"name": 0.25, "kind": 0.5}},
+    {"time": "2026-01-01T12:00:00", "event": "start", "step": 100, "trained": 354776},
+    {"time": "2026-01-01T12:04:00", "event": "end", "step": 200, "routing": [[[0.2, 0.8], [0.9, 0.1]], [[0.6, 0.4], [0.7, 0.3]]]},
+]
+
+
+def test_time_between_runs_is_not_counted():
+    assert seconds(LOG) == 600
+    assert "7,200 questions in 200 steps, 10 minutes" in training(LOG, 36)
+
+
+def test_routing_is_the_first_experts_weights():
+    assert routing(LOG) == "Weight of the first expert in layers 1 to 2: text 0.20 0.90, picture 0.60 0.70; 0.30 apart on average."
+
+
+def test_a_curve_shows_what_was_measured_and_a_dash_elsewhere():
+    assert curve_table(LOG).splitlines()[-1] == "| 110 | 0.50 | 25 | 50 | – | – | – | – |"
+    assert curve_table(LOG[:2]) == ""
+
+
+def test_an_ablation_tells_mean_and_half_the_range(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablations, "FOLDER", tmp_path)
+    for seed, name in ((1, 0.2), (2, 0.4), (3, 0.6)):
+        folder = tmp_path / f"text-only-{seed}"
+        folder.mkdir()
+        validation = {**dict.fromkeys(ablations.SHOWN, 0.5), "name": name, "text: plus": 0.1}
+        (folder / "log.jsonl").write_text(json.dumps({"event": "end", "validation": validation}) + "\n")
+    rows = ablations.table([1, 2, 3]).splitlines()
+    assert rows[2].startswith("| text only | 40 ± 20 | 50 ± 0 |") and rows[2].endswith("| 10 ± 0 |")
+    assert rows[3].startswith("| + pictures | – |")
