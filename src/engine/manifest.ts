@@ -44,6 +44,8 @@ export interface FileReference {
   readonly file: string;
   /** Where else to take it from if it is not there: large files of others are not copied beside every manifest. */
   readonly mirror?: string;
+  /** Of its content, 64 hexadecimal digits: where a device keeps the same file already, that is used before the mirror. */
+  readonly sha256?: string;
   /** Bytes, for progress before the first response. */
   readonly bytes?: number;
 }

@@ -34,12 +34,13 @@ export function openManifest(ports: EnginePorts, location: string, signal?: Abor
     const manifest = checkManifest(await readJson(await openAt(location), signal), location);
     const open = (file: string) => openAt(ports.resolve(location, file));
     const tensorsAt = async (file: string) => openTensorFile(await open(file), open, signal);
-    const tensors = async ({ file, mirror }: FileReference) => {
+    const tensors = async ({ file, mirror, sha256 }: FileReference) => {
       if (mirror === undefined) return tensorsAt(file);
-      // A missing file may well be a page that says so: whatever is no tensor file sends us to the mirror.
-      return tensorsAt(file).catch((error: unknown) => {
+      // A missing file may well be a page that says so: whatever is no tensor file sends us on.
+      return tensorsAt(file).catch(async (error: unknown) => {
         if (signal?.aborted) throw error;
-        return tensorsAt(mirror);
+        const kept = sha256 === undefined ? undefined : await ports.openKept?.(sha256);
+        return kept ? openTensorFile(keep(kept), open, signal) : tensorsAt(mirror);
       });
     };
     const llama = await tensors(manifest.llama);

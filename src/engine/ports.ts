@@ -8,6 +8,8 @@ export interface EnginePorts {
   readonly decodeImage: ImageDecoder;
   /** Opens a file by URL or path. */
   openFile(location: string, signal?: AbortSignal): Promise<ByteSource>;
+  /** A file that this device keeps under another name, by its content's SHA-256; undefined if there is none. */
+  openKept?(sha256: string): Promise<ByteSource | undefined>;
   /** A manifest's relative file name as a location. */
   resolve(base: string, file: string): string;
   /** Small values kept between sessions; without it the self-test runs in each. */

@@ -73,6 +73,18 @@ export function bytesInAll({ files }: Pick<StoredModel, 'files'>): number | unde
   );
 }
 
+/** Where the library has a whole file of this content. */
+export function storedFileOf(
+  models: readonly StoredModel[],
+  sha256: string,
+): { readonly folder: string; readonly name: string } | undefined {
+  for (const { id, state, files } of models) {
+    const file = state === 'ready' && files.find((each) => each.sha256 === sha256 && each.part === undefined);
+    if (file) return { folder: id, name: file.name };
+  }
+  return undefined;
+}
+
 export interface RowStore {
   all(): Promise<StoredModel[]>;
   get(id: string): Promise<StoredModel | undefined>;

@@ -13,7 +13,7 @@ const manifest = {
   title: 'Mirrored',
   card: '',
   licence: 'none',
-  llama: { file: '../elsewhere/llama.gguf', mirror: MIRROR },
+  llama: { file: '../elsewhere/llama.gguf', mirror: MIRROR, sha256: 'abc' },
   prompt: { kind: 'plain', imagePrefix: '', textPrefix: '', user: '{text}', assistant: '{text}', stop: [] },
 };
 const real = fileURLToPath(new URL('../../public/models/starter/llama.gguf', import.meta.url));
@@ -62,6 +62,24 @@ describe('a file with a mirror', () => {
   it('fails by the mirror’s error where neither has it', async () => {
     const ports = portsOf({ [here]: missing(here), [MIRROR]: missing(MIRROR) });
     await expect(openManifest(ports, 'manifest.json')).rejects.toThrow(`${MIRROR} is not there`);
+  });
+
+  it('is taken from what the device keeps, by its content, before the mirror', async () => {
+    const ports = portsOf({ [here]: missing(here), [MIRROR]: missing(MIRROR) });
+    const asked: string[] = [];
+    const openKept = async (sha256: string) => {
+      asked.push(sha256);
+      return FileSource.open(real);
+    };
+    await (await openManifest({ ...ports, openKept }, 'manifest.json')).close();
+    expect(asked).toEqual(['abc']);
+    expect(ports.opened).toEqual([here]);
+  });
+
+  it('comes from the mirror where the device keeps none', async () => {
+    const ports = portsOf({ [here]: missing(here), [MIRROR]: atMirror });
+    await (await openManifest({ ...ports, openKept: async () => undefined }, 'manifest.json')).close();
+    expect(ports.opened).toEqual([here, MIRROR]);
   });
 
   it('is not asked of the mirror once loading was cancelled', async () => {

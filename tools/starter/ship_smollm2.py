@@ -9,6 +9,7 @@ from the hub. Tables in the card come from score.sh: ship, score, ship again.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
@@ -55,7 +56,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     whole = {
         **base, "name": "smollm2-vision", "title": "SmolLM2 135M with eyes",
         "card": card(Path(o.scores), Path(o.adapters).with_name("log.jsonl"), 24, "card-smollm2.md"),
-        "llama": {"file": f"../smollm2/{gguf.name}", "bytes": gguf.stat().st_size, "mirror": f"{HUB}/{gguf.name}"},
+        "llama": {"file": f"../smollm2/{gguf.name}", "bytes": gguf.stat().st_size, "mirror": f"{HUB}/{gguf.name}", "sha256": hashlib.sha256(gguf.read_bytes()).hexdigest()},
         "vision": {**base["vision"], "file": f"../starter/{tower.name}"},
         "adapters": {**base["adapters"], "bytes": (OUT / "adapters.safetensors").stat().st_size},
         "sampling": {"temperature": 0, "maxTokens": 128}, "examples": examples(),

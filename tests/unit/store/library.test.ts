@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Library, type LibraryProgress } from '../../../src/store/library';
+import { storedFileOf } from '../../../src/store/rows';
 import { ggufLike, HubServer } from '../../hub-server';
 import { type MemoryDevice, memoryDevice } from './memory-ports';
 
@@ -54,6 +55,8 @@ describe('a model of the hub', () => {
     expect(device.disk.get(`${id}/m.gguf`)?.bytes).toEqual(DATA);
     expect(device.disk.get(`${id}/m.gguf`)?.closed).toBe(true);
     expect(await new Library(device.ports).list(), 'after a reload').toMatchObject([{ id, state: 'ready' }]);
+    expect(storedFileOf([await only()], SHA256)).toEqual({ folder: id, name: 'm.gguf' });
+    expect(storedFileOf([await only()], SHA256.replace(/./, 'x'))).toBeUndefined();
   });
 
   it('is paused, and goes on in another visit', async () => {

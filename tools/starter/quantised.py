@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""What quantisation of the starter's LLaMA costs: the same adapters on F16, Q8_0 and Q4_0, asked by `lavin eval`.
+
+    python3 tools/starter/quantised.py [--limit 300]
+
+Prints a table and writes .cache/starter/quantised/FORMAT/: a GGUF, a manifest and reports. Reports that are there are not made again.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+import gguf
+
+from bases import read_llama
+from dataset import DATA
+from export import write_gguf
+from paths import CACHE, EXPORT, ROOT
+from ship import OUT as STARTER
+from vocabulary import Vocabulary
+
+FORMATS = ("F16", "Q8_0", "Q4_0")
+SETS = ("held-out", "held-out-text")
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--limit", type=int, default=300)
+    o = a.parse_args(argv)
+    manifest = json.loads((STARTER / "manifest.json").read_text())
+    lm = read_llama(EXPORT / "llama.gguf")
+    rows = ["| LLaMA's weights | MB | Questions | Pictures, held out | Text, held out |", "|---|---|---|---|---|"]
+    for name in FORMATS:
+        folder = CACHE / "quantised" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        write_gguf(folder / "llama.gguf", lm, Vocabulary.load(), gguf.GGMLQuantizationType[name])
+        beside = {k: {**manifest[k], "file": os.path.relpath(STARTER / manifest[k]["file"], folder)} for k in ("vision", "adapters")}
+        made = {**manifest, **beside, "llama": {"file": "llama.gguf"}, "examples": []}
+        (folder / "manifest.json").write_text(json.dumps(made))
+        cells = []
+        for file in SETS:
+            report = folder / f"{file}.json"
+            if not report.exists():
+                asked = ["npm", "run", "-s", "lavin", "--", "eval", "--dataset", DATA, "--file", f"{file}.jsonl", "--model", folder / "manifest.json", "--limit", str(o.limit), "--json"]
+                report.write_text(subprocess.run(list(map(str, asked)), cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+            cells.append(json.loads(report.read_text())["score"])
+        rows.append(f"| {name} | {(folder / 'llama.gguf').stat().st_size / 1e6:.1f} | {o.limit} + {o.limit} | " + " | ".join(f"{100 * s['accuracy']:.1f}" for s in cells) + " |")
+    print("\n".join(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
