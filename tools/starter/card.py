@@ -60,11 +60,14 @@ def training(events: List[dict], rows: int) -> str:
 
 
 def curve_table(events: List[dict]) -> str:
-    """The learning curve: loss of training, and what validation pictures came to on the way."""
+    """The learning curve: loss of training, and what validation pictures came to on the way; the loss alone where nothing else was asked."""
     points = [e for e in events if e.get("event") == "validation"]
+    losses = [e for e in events if "loss" in e]
+    if not points and losses:
+        some = [*losses[:: max(1, len(losses) // 6)], losses[-1]]
+        return "\n".join(["| Learning curve: step | " + " | ".join(f"{e['step']:,}" for e in some) + " |", "|---" * (len(some) + 1) + "|", "| Loss | " + " | ".join(f"{e['loss']:.2f}" for e in some) + " |"])
     if not points:
         return ""
-    losses = [e for e in events if "loss" in e]
     shown = ("name", "kind", "colour", "count", "yes-no name", "choice name")
     table = ["| Learning curve: step | Loss | " + " | ".join(shown) + " |", "|---" * (len(shown) + 2) + "|"]
     for p in points:
