@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The paper's ablation in small: short runs of train_adapters.py, three seeds each, and a table of means and spreads.
 
-    python3 tools/starter/ablations.py [--steps 400] [--seeds 1 2 3] [--table]
+    python3 tools/starter/ablations.py [--steps 250] [--seeds 1 2 3] [--table]
 
 Each run starts from adapters of its own seed on the shipped base, sees its rows in its own order, and is judged on validation
 pictures and held-out text by PyTorch. Runs that are done are not done again; --table only prints. Writes .cache/starter/ablations/.
@@ -51,7 +51,7 @@ def run(name: str, seed: int, steps: int, threads: int) -> None:
     config = HERE / "train-adapters.json"
     subprocess.run([
         sys.executable, HERE / "train_adapters.py", "--config", config, "--out", folder, "--start", started(seed), "--seed", str(seed), "--total-steps", str(steps), "--threads", str(threads),
-        "--validation", "validation.jsonl", "held-out-text.jsonl", "--validation-rows", "900", *RUNS[name],
+        "--validation", "validation.jsonl", "held-out-text.jsonl", "--validation-rows", "900", "--no-floor", *RUNS[name],
     ], check=True)
 
 
@@ -72,7 +72,7 @@ def table(seeds: List[int]) -> str:
 
 def main(argv: Optional[List[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--steps", type=int, default=400)
+    a.add_argument("--steps", type=int, default=250)
     a.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--table", action="store_true")

@@ -96,6 +96,9 @@ def card(scores: Path, log: Path, rows: int, template: str = "card.md") -> str:
         parts = [picture_table(reports["held-out"], reports["unseen-style"]), text_table(reports["text-before"], reports["text-after"])]
     else:
         parts = ["Nothing was measured yet."]
+    talks = read(scores, "dialogues")
+    if talks:
+        parts.append(f"In {talks['dialogues']} scripted conversations of four turns, most about a picture, {talks['right']} of {talks['turns']} turns held the fact asked for; {talks['whole']} conversations did throughout.")
     if events:
         parts.append(curve_table(events))
     notes = scores / "notes.md"

@@ -153,6 +153,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--blind", action="store_true", help="ablation: text-only rows alone are trained on")
     a.add_argument("--validation", nargs="+", default=["validation.jsonl"])
     a.add_argument("--validation-rows", type=int, default=1500)
+    a.add_argument("--no-floor", action="store_true", help="do not ask about wrong pictures at the end")
     a.add_argument("--validate-every", type=int, default=0, help="steps between points of the learning curve: 400 validation rows")
     o = a.parse_args(argv)
     torch.set_num_threads(o.threads)
@@ -229,7 +230,7 @@ def main(argv: Optional[List[str]] = None) -> int:
             keep()
             saved = now
     keep()
-    log(event="end", step=step, validation=accuracy(model, judged, o.device), wrongPicture=accuracy(model, judged, o.device, wrong=True), routing=model.routing_table())
+    log(event="end", step=step, validation=accuracy(model, judged, o.device), wrongPicture={} if o.no_floor else accuracy(model, judged, o.device, wrong=True), routing=model.routing_table())
     return 0
 
 
