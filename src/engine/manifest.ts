@@ -42,7 +42,7 @@ export interface ManifestExample {
 
 export interface FileReference {
   readonly file: string;
-  /** Where else to take it from if it is not there: large files of others are not copied beside every manifest. */
+  /** Where else to take it from if it is not there, for a LLaMA or a tower: others' large files are not copied beside every manifest. */
   readonly mirror?: string;
   /** Of its content, 64 hexadecimal digits: where a device keeps the same file already, that is used before the mirror. */
   readonly sha256?: string;

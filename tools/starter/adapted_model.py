@@ -9,6 +9,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from align import PROJECTOR, project
 from lm_model import Lm
 from vit_model import Vit
 
@@ -77,8 +78,7 @@ class Adapted(nn.Module):
 
     def image_tokens(self, features: Tensor) -> Tensor:
         """(N, F, W) -> (N, F, D)"""
-        h = F.silu(F.linear(features, self.of("adapter_proj.conv_A.weight"), self.of("adapter_proj.conv_A.bias")))
-        return F.linear(h, self.of("adapter_proj.conv_B.weight"), self.of("adapter_proj.conv_B.bias"))
+        return project(features, {name: self.of(name) for name in PROJECTOR})
 
     def embed(self, slots: Tensor, modality: Tensor, image: Optional[Tensor]) -> Tensor:
         """slots (B, T) as src/train/batch.ts has them, -1 first; image (P, F, D), of the rows with a picture in their order -> (B, T, D)"""

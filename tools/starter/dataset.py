@@ -32,7 +32,7 @@ import questions as Q
 from colours import COLOURS
 from paths import CACHE
 from questions import Sight, World
-from scenes import NONE, PLAIN, SHAPES, Painter, PictureSet, Strength, View
+from scenes import MILD, NONE, PLAIN, SHAPES, Painter, PictureSet, View
 from skills import Skills
 from wordnet import definitions
 
@@ -155,9 +155,7 @@ def judged(writer: Writer, pictures: PictureSet, ids: torch.Tensor, seed: int) -
 
 def training(writer: Writer, pictures: PictureSet, skills: Skills, views: int, questions: int, seed: int) -> None:
     ids = pictures.ids("train")
-    # Milder than the tower's own training: the adapters are to learn what its tokens mean, not to see through everything.
-    strength = Strength(turn=15, smallest=0.6, hue=0.1, light=0.2, grey=0.03, line=0.03, blur=0.1, busy=0.35)
-    painter, rng, w = Painter(pictures, 64, seed, strength), random.Random(seed), world_of(pictures, ids)
+    painter, rng, w = Painter(pictures, 64, seed, MILD), random.Random(seed), world_of(pictures, ids)
     weights = pictures.sampling_weights(ids)
     weights = weights / weights.sum()
     for _ in range(views):

@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
-from align import aligned, word_ids
+from align import fresh, project, word_ids
 from bases import gguf_name, read_llama
 from documents import ASSISTANT, IMAGE_PREFIX, TEXT_PREFIX, USER
 from lm_model import Lm
@@ -69,46 +69,6 @@ def write_gguf(path: Path, model: Lm, vocabulary: Vocabulary, kind: gguf.GGMLQua
     w.close()
 
 
-def zero_adapters(lm: Lm, vit: Vit, hidden: int, projector: int, seed: int = 1) -> Dict[str, np.ndarray]:
-    """An untrained set as LaVIN initialises it: up-projections at zero, so that the model is the frozen one."""
-    g = torch.Generator().manual_seed(seed)
-    out: Dict[str, np.ndarray] = {}
-
-    def xavier(o: int, i: int) -> np.ndarray:
-        bound = (6 / (o + i)) ** 0.5
-        return (torch.rand(o, i, generator=g) * 2 * bound - bound).numpy()
-
-    def router(prefix: str, width: int) -> None:
-        out[prefix + "conv_A.weight"], out[prefix + "conv_A.bias"] = xavier(hidden, width)[..., None], np.zeros(hidden, np.float32)
-        for expert in ("conv_B", "conv_D"):
-            out[f"{prefix}{expert}.weight"], out[f"{prefix}{expert}.bias"] = np.zeros((width, hidden // 2, 1), np.float32), np.zeros(width, np.float32)
-        out[prefix + "expert_weights.weight"], out[prefix + "expert_weights.bias"] = xavier(2, width), np.zeros(2, np.float32)
-
-    for i in range(lm.shape.layers):
-        router(f"layers.{i}.adapter_attn.", lm.shape.dim)
-    for i in range(vit.shape.layers):
-        router(f"backbone.visual.transformer.resblocks.{i}.adapter_attn.", vit.shape.width)
-    out["adapter_proj.conv_A.weight"], out["adapter_proj.conv_A.bias"] = xavier(projector, vit.shape.width), np.zeros(projector, np.float32)
-    out["adapter_proj.conv_B.weight"], out["adapter_proj.conv_B.bias"] = xavier(lm.shape.dim, projector), np.zeros(lm.shape.dim, np.float32)
-    out["adapter_modality_embedding.weight"] = torch.randn(2, lm.shape.dim, generator=g).numpy()
-    return {k: np.ascontiguousarray(v, np.float32) for k, v in out.items()}
-
-
-@torch.no_grad()
-def matched(adapters: Dict[str, np.ndarray], lm: Lm, vit: Vit) -> Dict[str, np.ndarray]:
-    """The projector's last matrix scaled so that image tokens are as large as word embeddings (root mean square, over 64
-    pictures). LaVIN's start makes them some 20 times as large here, and training at 6e-3 another 50: every block of
-    the LLaMA adds to a token too little then to change what it says. After 815 steps no name had been learned."""
-    pictures = PictureSet()
-    view = Painter(pictures, vit.shape.image_size, 4, PLAIN).single(pictures.ids("train")[:64]).image
-    tokens = torch.stack(vit(normalise(view)), 1)
-    a = {k.removeprefix("adapter_proj."): torch.from_numpy(v) for k, v in adapters.items() if k.startswith("adapter_proj.")}
-    image = torch.nn.functional.silu(tokens @ a["conv_A.weight"].T + a["conv_A.bias"]) @ a["conv_B.weight"].T
-    rms = lambda t: t.square().mean().sqrt().item()  # noqa: E731
-    print(f"image tokens {rms(image):.3f}, words {rms(lm.embedding.weight):.3f}")
-    return {**adapters, "adapter_proj.conv_B.weight": (a["conv_B.weight"] * (rms(lm.embedding.weight) / rms(image))).numpy()}
-
-
 def manifest(folder: Path, lm: Lm, vit: Vit, hidden: int) -> dict:
     named = lambda file: {"file": file, "bytes": (folder / file).stat().st_size}  # noqa: E731
     return {
@@ -134,8 +94,7 @@ def check(folder: Path, lm: Lm, vit: Vit, vocabulary: Vocabulary, adapters: Dict
     pixels = (view[0] * 255 + 0.5).to(torch.uint8)
     Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / "check.png")
     tokens = torch.stack(half.eval()(normalise(pixels[None].float() / 255)), 1)[0]
-    a = {k.removeprefix("adapter_proj."): torch.from_numpy(v) for k, v in adapters.items() if k.startswith("adapter_proj.")}
-    image = torch.nn.functional.silu(tokens @ a["conv_A.weight"].T + a["conv_A.bias"]) @ a["conv_B.weight"].T + a["conv_B.bias"]
+    image = project(tokens, {k: torch.from_numpy(v) for k, v in adapters.items()})
     cases = []
     for question, seen in (("What is the opposite of hot?", False), ("What is 12 + 7?", False), ("What is this?", True)):
         before = [BOS, *vocabulary.ids(IMAGE_PREFIX if seen else TEXT_PREFIX)]
@@ -155,7 +114,6 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--hidden", type=int, default=32, help="LaVIN's is 8")
     a.add_argument("--projector", type=int, default=512, help="LaVIN's is 128")
     a.add_argument("--seed", type=int, default=1, help="of the adapters")
-    a.add_argument("--random-projector", action="store_true", help="as LaVIN's starts, instead of from the LLaMA's words")
     o = a.parse_args(argv)
     torch.set_num_threads(1)
     folder = Path(o.out)
@@ -164,9 +122,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     write_gguf(folder / "llama.gguf", lm, vocabulary, gguf.GGMLQuantizationType[o.llama])
     save_file({k: v.numpy() for k, v in lm.checkpoint().items()}, folder / "llama.safetensors")
     save_file({k: v.half().numpy() for k, v in vit.checkpoint().items()}, folder / "vision.safetensors")
-    adapters = matched(zero_adapters(lm, vit, o.hidden, o.projector, o.seed), lm, vit)
-    if not o.random_projector:
-        adapters = aligned(adapters, lm, vit, word_ids(folder / "llama.gguf"), seed=o.seed)
+    adapters = fresh(lm, vit, o.hidden, o.projector, word_ids(folder / "llama.gguf"), o.seed)
     save_file(adapters, folder / "adapters.safetensors")
     (folder / "manifest.json").write_text(json.dumps(manifest(folder, lm, vit, o.hidden), indent=2, ensure_ascii=False) + "\n")
     (folder / "check.json").write_text(json.dumps(check(folder, lm, vit, vocabulary, adapters)) + "\n")

@@ -118,6 +118,8 @@ class Strength(NamedTuple):
 
 PLAIN = Strength(turn=0, smallest=0.8, mirror=0, hue=0, light=0, grey=0, line=0, blur=0, busy=0)
 TRAINING = Strength()
+#: For adapters: they are to learn what the tower's tokens mean, not to see through everything.
+MILD = Strength(turn=15, smallest=0.6, hue=0.1, light=0.2, grey=0.03, line=0.03, blur=0.1, busy=0.35)
 
 
 def grown(share: float) -> Strength:

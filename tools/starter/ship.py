@@ -76,17 +76,14 @@ def several(image: Image.Image, copies: int) -> Image.Image:
     return out
 
 
-def read_examples(file: str) -> List[List[str]]:
-    """Of data/FILE: concept, source, picture, copies, question, answer."""
-    lines = (HERE / "data" / file).read_text().splitlines()
-    return [[part.strip() for part in line.split("|")] for line in lines if line and not line.startswith("#")]
-
-
 def examples(out: Path) -> List[dict]:
     """As `examples` of a manifest, from data/examples.txt; each with its answer, which tests hold the model to."""
     held = [json.loads(line) for line in (PICTURES / "pictures.jsonl").read_text().splitlines()]
     result: List[dict] = []
-    for concept, source, file, copies, question, answer in read_examples("examples.txt"):
+    for line in (HERE / "data" / "examples.txt").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        concept, source, file, copies, question, answer = (part.strip() for part in line.split("|"))
         (row,) = [r for r in held if (r["concept"], r["source"], r["file"]) == (concept, source, file)]
         assert row["split"] == "test", f"{file} is not held out"
         name = f"{concept.replace(' ', '-')}.png"

@@ -21,7 +21,6 @@ from safetensors.numpy import load_file, save_file
 from card import card
 from paths import CACHE, ROOT
 from ship import OUT as STARTER
-from ship import read_examples
 from smollm2 import SMOLLM2
 
 OUT = ROOT / "public" / "models" / "smollm2-vision"
@@ -31,12 +30,9 @@ TEXT_EXAMPLES = ("What is the capital of France?", "Tell me a joke.")
 
 
 def examples() -> List[dict]:
-    """The starter's pictures, with SmolLM2's answers; tests hold it to them."""
-    pictured = [
-        {"text": question, "image": f"../starter/{concept.replace(' ', '-')}.png", "answer": answer}
-        for concept, _, _, _, question, answer in read_examples("examples-smollm2.txt")
-    ]
-    return [*pictured, *({"text": t} for t in TEXT_EXAMPLES)]
+    """The starter's own: SmolLM2 gives the same answers, and tests hold it to them."""
+    starter = json.loads((STARTER / "manifest.json").read_text())["examples"]
+    return [*({**e, "image": f"../starter/{e['image']}"} for e in starter if "image" in e), *({"text": t} for t in TEXT_EXAMPLES)]
 
 
 def main(argv: Optional[List[str]] = None) -> int:

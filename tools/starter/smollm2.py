@@ -16,9 +16,9 @@ from typing import List, Optional
 
 from safetensors.numpy import save_file
 
-from align import aligned, word_ids
+from align import fresh, word_ids
 from bases import read_llama
-from export import manifest, matched, zero_adapters
+from export import manifest
 from paths import CACHE, ROOT, VIT
 from readout import read_tower
 
@@ -40,7 +40,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     os.symlink(gguf, link)
     lm, vit = read_llama(gguf), read_tower(o.vit_state)
     save_file({k: v.half().numpy() for k, v in vit.checkpoint().items()}, out / "vision.safetensors")
-    adapters = aligned(matched(zero_adapters(lm, vit, o.hidden, o.projector), lm, vit), lm, vit, word_ids(gguf))
+    adapters = fresh(lm, vit, o.hidden, o.projector, word_ids(gguf))
     save_file(adapters, out / "adapters.safetensors")
     for file in ("vision.safetensors", "adapters.safetensors"):
         (out / file).chmod(0o644)

@@ -183,6 +183,8 @@ def main(argv: Optional[List[str]] = None) -> int:
         model.trained.load_state_dict(state["trained"])
         optimiser.load_state_dict(state["optimiser"])
         step = state["step"]
+        if "random" in state:
+            torch.set_rng_state(state["random"])        # dropout's
     effective = recipe["microBatch"] * recipe["accumulation"]
     per_epoch = len(rows.rows) // effective
     if o.total_steps:
@@ -193,7 +195,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     log(event="start", step=step, steps=steps, rows=len(rows.rows), pictures=len(rows.pictures), nameRows=named, trained=sum(p.numel() for p in model.trained.values()))
 
     def keep() -> None:
-        save(out / "state.pt", {"trained": model.trained.state_dict(), "optimiser": optimiser.state_dict(), "step": step})
+        save(out / "state.pt", {"trained": model.trained.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "random": torch.get_rng_state()})
         save_file(model.checkpoint(), out / "adapters.safetensors")
 
     begun = saved = told = time.time()

@@ -10,8 +10,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import align
-from align import aligned, word_ids, word_vectors
-from export import zero_adapters
+from align import aligned, project, word_ids, word_vectors, zero_adapters
 from lm_model import Lm, LmShape
 from vit_model import Vit, VitShape
 
@@ -50,8 +49,7 @@ def test_what_can_be_seen_is_said_in_words(monkeypatch):
     ids = lambda word: [sum(word.encode()) % 90 + 3]  # noqa: E731
     start = zero_adapters(lm, vit, 8, 32)
     got = aligned(start, lm, vit, ids, steps=300)
-    a = {k.removeprefix("adapter_proj."): torch.from_numpy(v) for k, v in got.items() if k.startswith("adapter_proj.")}
-    tokens = torch.nn.functional.silu(seen @ a["conv_A.weight"].T + a["conv_A.bias"]) @ a["conv_B.weight"].T + a["conv_B.bias"]
+    tokens = project(seen, {k: torch.from_numpy(v) for k, v in got.items()})
     words = word_vectors(lm, ids, Pictures.names)
     nearest = torch.nn.functional.cosine_similarity(tokens[:, -1, None], words[None], dim=-1).argmax(1)
     assert (nearest == truth["name"]).float().mean() > 0.95

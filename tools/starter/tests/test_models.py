@@ -2,7 +2,7 @@
 import torch
 
 import mma_reference as R
-from export import zero_adapters
+from align import zero_adapters
 from lm_model import Lm, LmShape
 from optimiser import MuonAdamW, orthogonal
 from run_state import Average, load, rate, save
