@@ -7,6 +7,9 @@ import { PLAN_USAGE, planCommand } from './plan';
 import { TRAIN_USAGE, trainCommand } from './train';
 import { UsageError } from './usage';
 
+const INSPECT_USAGE = `lavin inspect FILE [--json]
+  what a GGUF, safetensors or torch checkpoint file holds`;
+
 const USAGE = `lavin: the engine of lavin-webgpu on the command line
 
 ${GENERATE_USAGE}
@@ -19,8 +22,7 @@ ${PLAN_USAGE}
 
 ${TRAIN_USAGE}
 
-lavin inspect FILE [--json]
-  what a GGUF, safetensors or torch checkpoint file holds`;
+${INSPECT_USAGE}`;
 
 async function inspectCommand(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({ args, options: { json: { type: 'boolean' } }, allowPositionals: true });
@@ -30,13 +32,18 @@ async function inspectCommand(args: string[]): Promise<number> {
   return 0;
 }
 
-const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
-  convert: convertCommand,
-  eval: evalCommand,
-  generate: generateCommand,
-  inspect: inspectCommand,
-  plan: planCommand,
-  train: trainCommand,
+interface Command {
+  readonly run: (args: string[]) => Promise<number>;
+  readonly usage: string;
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  convert: { run: convertCommand, usage: CONVERT_USAGE },
+  eval: { run: evalCommand, usage: EVAL_USAGE },
+  generate: { run: generateCommand, usage: GENERATE_USAGE },
+  inspect: { run: inspectCommand, usage: INSPECT_USAGE },
+  plan: { run: planCommand, usage: PLAN_USAGE },
+  train: { run: trainCommand, usage: TRAIN_USAGE },
 };
 
 /** Runs one command; returns the exit status. Errors are words on stderr: 2 for a wrong command line, else 1. */
@@ -51,8 +58,12 @@ export async function main(args: string[]): Promise<number> {
     process.stderr.write(`${name ? `There is no command "${name}".\n\n` : ''}${USAGE}\n`);
     return 2;
   }
+  if (rest.includes('--help')) {
+    process.stdout.write(`${command.usage}\n`);
+    return 0;
+  }
   try {
-    return await command(rest);
+    return await command.run(rest);
   } catch (error) {
     const { name: kind, message, code } = error as Error & { code?: string };
     const usage = kind === 'UsageError' || kind === 'SamplingError' || code?.startsWith('ERR_PARSE_ARGS');

@@ -212,6 +212,13 @@ describe('what needs no GPU', () => {
     expect(stdout).toMatch(/lavin convert IN OUT/);
   });
 
+  it('help about one command, whatever else is asked', async () => {
+    const { status, stdout, stderr } = await inProcess('eval', '--limit', 'x', '--help');
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^lavin eval --dataset/);
+    expect(stdout).not.toMatch(/lavin train/);
+  });
+
   it('inspect tells metadata, formats and tensors, as text and as JSON', async () => {
     const text = await inProcess('inspect', LLAMA);
     expect([text.status, text.stderr]).toEqual([0, '']);
