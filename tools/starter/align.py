@@ -26,12 +26,14 @@ from bases import read_llama, read_vision
 from colours import COLOURS
 from lm_model import Lm
 from questions import NUMBERS
-from scenes import MILD, NONE, PLAIN, Painter, PictureSet, normalise
+from scenes import MILD, NONE, PLAIN, SHAPES, Painter, PictureSet, View, normalise
 from vit_model import Vit
 from vocabulary import pre_tokenizer
 
-#: What the last class tokens are to say, the last first.
-SAID = ("name", "kind", "colour", "count")
+#: What each class token is to say, by how many blocks from the end: (label, blocks). The tower's were trained on the same (EARLIER
+#: of train_vit.py), and two shapes come out as in the words that stood for pictures: "left red circle right blue square".
+SAID = (("name", 0), ("right_shape", 0), ("kind", 1), ("right_colour", 1), ("count", 2), ("right", 2), ("colour", 3), ("left_shape", 3), ("left_colour", 4), ("left", 5))
+SIDES = ("left", "right")
 
 
 def zero_adapters(lm: Lm, vit: Vit, hidden: int, projector: int, seed: int = 1) -> Dict[str, np.ndarray]:
@@ -98,28 +100,38 @@ def word_vectors(lm: Lm, ids: Callable[[str], List[int]], words: List[str]) -> T
     return mean * lm.embedding.weight.norm(dim=1).mean() / mean.norm(dim=1, keepdim=True)
 
 
+def said_of(view: View) -> Dict[str, Tensor]:
+    """Labels of SAID, each (N,), NONE where the token is free."""
+    labels = view.labels
+    two = labels["left_colour"] != NONE
+    side = {word: torch.where(two, i, NONE) for i, word in enumerate(SIDES)}
+    return {**labels, **side, "left_shape": torch.where(two, labels["left_shape"], NONE)}
+
+
 @torch.no_grad()
 def examples(vit: Vit, pictures: PictureSet, split: str, rounds: int, seed: int) -> Tuple[Tensor, Dict[str, Tensor]]:
-    """Class tokens (N, blocks, W) of views, every third of copies to count, and what they show as class numbers, -1 for unknown."""
+    """Class tokens (N, blocks, W) of views, half as many of copies to count, and of shapes, and what they show as class numbers, -1 for unknown."""
     painter = Painter(pictures, vit.shape.image_size, seed, MILD)
     found: List[Tensor] = []
-    labels: Dict[str, List[Tensor]] = {k: [] for k in SAID}
+    labels: Dict[str, List[Tensor]] = {k: [] for k, _ in SAID}
     for _ in range(rounds):
         for part in pictures.ids(split).split(256):
-            for view in (painter.single(part), painter.copies(part[::2])):
+            for view in (painter.single(part), painter.copies(part[::2]), painter.shapes(len(part) // 3), painter.one_shape(len(part) // 6)):
                 found.append(torch.stack(vit(normalise(view.image)), 1))
-                for k in SAID:
-                    labels[k].append(view.labels[k])
+                said = said_of(view)
+                for k, _ in SAID:
+                    labels[k].append(said[k])
     return torch.cat(found), {k: torch.cat(v) for k, v in labels.items()}
 
 
 def aligned(adapters: Dict[str, np.ndarray], lm: Lm, vit: Vit, ids: Callable[[str], List[int]], rounds: int = 4, steps: int = 1500, seed: int = 1) -> Dict[str, np.ndarray]:
-    """The same adapters with a projector that says name, kind, colour and count in its last four tokens. They must come `matched`:
+    """The same adapters with a projector that says SAID. They must come `matched`:
     from tokens that are far larger than words, names are not found in as many steps."""
     torch.manual_seed(seed)
     pictures = PictureSet()
-    words = {"name": pictures.names, "kind": pictures.kinds, "colour": list(COLOURS), "count": list(NUMBERS)}
-    vectors = {k: word_vectors(lm, ids, w).detach() for k, w in words.items()}
+    words = {"name": pictures.names, "kind": pictures.kinds, "count": NUMBERS, "colour": COLOURS, "shape": SHAPES, "left": SIDES, "right": SIDES}
+    #: left_shape's words are those of shapes.
+    vectors = {k: word_vectors(lm, ids, list(words[k.split("_")[-1]])).detach() for k, _ in SAID}
     x, labels = examples(vit, pictures, "train", rounds, 31)
     of = {k: torch.from_numpy(v.copy()).requires_grad_() for k, v in adapters.items() if k.startswith("adapter_proj.")}
     optimiser = torch.optim.AdamW(of.values(), lr=1e-2, weight_decay=1e-3)
@@ -128,7 +140,7 @@ def aligned(adapters: Dict[str, np.ndarray], lm: Lm, vit: Vit, ids: Callable[[st
     def said(z: Tensor) -> Dict[str, Tensor]:
         """Of class tokens (N, blocks, W): the image tokens (N, D) that are to say each thing."""
         tokens = project(z, of)
-        return {k: tokens[:, -1 - i] for i, k in enumerate(SAID)}
+        return {k: tokens[:, -1 - back] for k, back in SAID if back < tokens.shape[1]}
 
     nearest = lambda t, e: F.normalize(t, dim=1) @ F.normalize(e, dim=1).T  # noqa: E731
     for _ in range(steps):
@@ -137,6 +149,8 @@ def aligned(adapters: Dict[str, np.ndarray], lm: Lm, vit: Vit, ids: Callable[[st
         for k, t in said(x[pick]).items():
             truth = labels[k][pick]
             known = truth != NONE
+            if not known.any():
+                continue
             e = vectors[k]
             # Nearer to the right word than to the others, and about where it is.
             loss = loss + F.cross_entropy(16 * nearest(t[known], e), truth[known]) + 0.1 * F.mse_loss(t[known], e[truth[known]]) / e.square().mean()

@@ -37,16 +37,24 @@ def pixel_colours(rgb: np.ndarray) -> np.ndarray:
     return out
 
 
+def main_colours(rgba: np.ndarray) -> np.ndarray:
+    """rgba (N, H, W, 4) uint8 -> (N,), each picture's colour as an index into COLOURS, -1 where none is clear."""
+    n = len(rgba)
+    picture, row, column = np.nonzero(rgba[..., 3] > 128)
+    codes = pixel_colours(rgba[picture, row, column, :3])
+    counts = np.bincount(picture * len(COLOURS) + codes, minlength=n * len(COLOURS)).reshape(n, -1).astype(np.float64)
+    counts /= np.maximum(counts.sum(1, keepdims=True), 1)
+    # A drawing's black outline says nothing about its colour.
+    black = COLOURS.index("black")
+    inked = counts.copy()
+    inked[:, black] = 0
+    coloured = inked.sum(1)
+    outlined = (coloured > 0.6) & (counts.argmax(1) != black)
+    counts[outlined] = inked[outlined] / coloured[outlined, None]
+    return np.where(counts.max(1) >= CLEAR, counts.argmax(1), -1)
+
+
 def main_colour(rgba: np.ndarray) -> Optional[str]:
     """rgba (H, W, 4) uint8 -> its colour if one is clear, else None."""
-    seen = rgba[rgba[..., 3] > 128][:, :3]
-    if len(seen) == 0:
-        return None
-    counts = np.bincount(pixel_colours(seen), minlength=len(COLOURS)) / len(seen)
-    best = int(counts.argmax())
-    # A drawing's black outline says nothing about its colour.
-    inked = counts.copy()
-    inked[COLOURS.index("black")] = 0
-    if inked.sum() > 0.6 and COLOURS[best] != "black":
-        counts = inked / inked.sum()
-    return COLOURS[best] if counts[best] >= CLEAR else None
+    found = int(main_colours(rgba[None])[0])
+    return None if found < 0 else COLOURS[found]

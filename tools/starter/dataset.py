@@ -163,7 +163,7 @@ def training(writer: Writer, pictures: PictureSet, skills: Skills, views: int, q
         for part in order.split(200):
             n = len(part)
             drawn = ids[torch.multinomial(weights, n, replacement=True, generator=painter.random)]
-            batch = [painter.single(drawn), painter.copies(drawn[: n // 10]), painter.shapes(n // 8), painter.one_shape(n // 20)]
+            batch = [painter.single(drawn), painter.copies(drawn[: n // 5]), painter.shapes(n // 8), painter.one_shape(n // 20)]
             for view in batch:
                 for image, s in zip(view.image, sights_of(pictures, view)):
                     path = writer.picture(image)

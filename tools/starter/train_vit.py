@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pretrains the vision tower from scratch; the same command goes on where it was ended.
 
-    python3 tools/starter/train_vit.py [--images 1650000] [--device cpu|cuda] [--threads 1]
+    python3 tools/starter/train_vit.py [--images 2300000] [--device cpu|cuda] [--threads 1]
 
 vit/state.pt is written every few minutes, whole or not at all; vit/log.jsonl holds losses, images per second and the
 validation split's accuracy. --images is the length of the run, which the schedule's descent is counted from: it may be
@@ -25,28 +25,33 @@ from run_state import Average, Log, Stop, add_flags, load, rate, save
 from scenes import LABELS, NONE, PLAIN, Painter, PictureSet, grown, normalise
 from vit_model import Vit, VitShape, describe
 
-WEIGHTS = {"name": 1.0, "kind": 0.3, "colour": 0.2, "count": 0.3, "left_shape": 0.2, "left_colour": 0.1, "right_shape": 0.2, "right_colour": 0.1}
+WEIGHTS = {"name": 1.0, "kind": 0.3, "colour": 0.3, "count": 1.0, "left_shape": 0.2, "left_colour": 0.1, "right_shape": 0.2, "right_colour": 0.1}
 #: Of the name read from the patches' mean: it reaches the patches directly, where the class token reaches them by attention only.
 #: The read-out is thrown away after training.
 PATCH_WEIGHT = 0.5
+#: What the class tokens before the last are read for, by how many blocks from the end, and its weight. The LLaMA is handed each
+#: of them: a token that nothing was asked of says little. align.py starts from the same order.
+EARLIER = (("kind", 1, 0.15), ("right_colour", 1, 0.05), ("count", 2, 0.5), ("colour", 3, 0.15), ("left_shape", 3, 0.1), ("left_colour", 4, 0.05))
 #: Images after which views have their full strength.
 GROWING = 600_000
 
 
 class Tower(nn.Module):
-    """The tower with a linear read-out of its last class token for everything a question may ask about."""
+    """The tower with a linear read-out of its last class token for everything a question may ask about, and of EARLIER ones."""
 
     def __init__(self, shape: VitShape, sizes: Dict[str, int]) -> None:
         super().__init__()
         self.vit = Vit(shape)
         self.norm = nn.LayerNorm(shape.width)
         self.heads = nn.ModuleDict({k: nn.Linear(shape.width, n) for k, n in sizes.items()})
+        self.earlier = nn.ModuleDict({f"{k} {back} back": nn.Sequential(nn.LayerNorm(shape.width), nn.Linear(shape.width, sizes[k])) for k, back, _ in EARLIER})
         self.patch_norm, self.patch_head = nn.LayerNorm(shape.width), nn.Linear(shape.width, sizes["name"])
 
     def forward(self, images: torch.Tensor) -> Dict[str, torch.Tensor]:
         tokens, patches = self.vit.levels(images)
         z = self.norm(tokens[-1])
-        return {**{k: h(z) for k, h in self.heads.items()}, "patches": self.patch_head(self.patch_norm(patches))}
+        earlier = {name: read(tokens[-1 - int(name.split(" ")[1])]) for name, read in self.earlier.items()}
+        return {**{k: h(z) for k, h in self.heads.items()}, **earlier, "patches": self.patch_head(self.patch_norm(patches))}
 
 
 def losses(out: Dict[str, torch.Tensor], labels: Dict[str, torch.Tensor], smooth: float = 0.1) -> Dict[str, torch.Tensor]:
@@ -54,8 +59,10 @@ def losses(out: Dict[str, torch.Tensor], labels: Dict[str, torch.Tensor], smooth
     result = {}
     for k, logits in out.items():
         name = k in ("name", "patches")
-        label = labels["name" if name else k]
+        label = labels["name" if name else k.split(" ")[0]]
         keep = label != NONE
+        if k.startswith("left_shape "):
+            keep = keep & (labels["left_colour"] != NONE)      # not of a single shape
         if keep.any():
             result[k] = F.cross_entropy(logits[keep].float(), label[keep], label_smoothing=smooth if name else 0.0)
     return result
@@ -65,17 +72,19 @@ def losses(out: Dict[str, torch.Tensor], labels: Dict[str, torch.Tensor], smooth
 def accuracy(tower: Tower, pictures: PictureSet, ids: torch.Tensor, painter: Painter, device: str, size: int = 200) -> Dict[str, float]:
     right: Dict[str, List[float]] = {}
     for part in ids.split(size):
-        view = painter.single(part)
-        out = tower(normalise(view.image).to(device))
-        for k in ("name", "kind", "colour"):
-            keep = view.labels[k] != NONE
-            right.setdefault(k, []).extend((out[k].float().cpu().argmax(-1) == view.labels[k])[keep].float().tolist())
+        for view, asked in ((painter.single(part), ("name", "kind", "colour")), (painter.copies(part), ("count",))):
+            out = tower(normalise(view.image).to(device))
+            for k, logits in out.items():
+                what = k.split(" ")[0]
+                if what in asked:
+                    keep = view.labels[what] != NONE
+                    right.setdefault(k, []).extend((logits.float().cpu().argmax(-1) == view.labels[what])[keep].float().tolist())
     return {k: sum(v) / max(1, len(v)) for k, v in right.items()}
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--images", type=int, default=1_650_000)
+    a.add_argument("--images", type=int, default=2_300_000)
     a.add_argument("--batch", type=int, default=192)
     a.add_argument("--width", type=int, default=192)
     a.add_argument("--layers", type=int, default=6)
@@ -105,7 +114,13 @@ def main(argv: Optional[List[str]] = None) -> int:
     weights = pictures.sampling_weights(ids)
     painter = Painter(pictures, shape.image_size, o.seed)
     images = 0
-    if state:
+    weight = {**WEIGHTS, "patches": PATCH_WEIGHT, **{f"{k} {back} back": w for k, back, w in EARLIER}}
+    if state and state["model"].keys() != tower.state_dict().keys():
+        # Saved before there were as many read-outs: the tower goes on, optimiser and average begin anew.
+        tower.load_state_dict(state["model"], strict=False)
+        average = Average(tower)
+        images = state["images"]
+    elif state:
         tower.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         average.restore(state["average"])
@@ -124,7 +139,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         views = Painter(pictures, shape.image_size, 8)
         val = accuracy(model, pictures, pictures.ids("val"), plain, o.device)
         seen = accuracy(model, pictures, ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(3))[:600]], views, o.device)
-        return {"val_name": val["name"], "val_kind": val["kind"], "val_colour": val["colour"], "augmented_name": seen["name"]}
+        return {**{f"val_{k}": v for k, v in val.items()}, "augmented_name": seen["name"]}
 
     forward = torch.compile(tower) if o.compile else tower
     begun, saved, told, cpu = time.time(), time.time(), time.time(), time.process_time()
@@ -139,7 +154,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         with torch.autocast(o.device, torch.bfloat16):
             out = forward(normalise(view.image).to(o.device))
         each = losses(out, labels)
-        loss = sum({**WEIGHTS, "patches": PATCH_WEIGHT}[k] * v for k, v in each.items())
+        loss = sum(weight[k] * v for k, v in each.items())
         for p in tower.parameters():
             p.grad = None
         loss.backward()

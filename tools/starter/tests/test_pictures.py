@@ -34,6 +34,24 @@ def test_two_colours_are_no_clear_colour():
     assert main_colour(picture) is None
 
 
+def test_a_turned_hue_has_its_own_colour():
+    """A red square with its hues turned is no longer called red, and a line drawing has no colour."""
+    rgba = torch.zeros(1, 4, 64, 64)
+    rgba[:, :, 16:48, 16:48] = torch.tensor([*PAINT["red"], 255]).view(4, 1, 1) / 255
+
+    class Set:
+        small = (rgba * 255).to(torch.uint8)
+        colour = torch.tensor([COLOURS.index("red")])
+    ids = torch.zeros(64, dtype=torch.long)
+    turned = scenes.Painter(Set(), 64, 3, scenes.PLAIN._replace(hue=1.0))
+    pictures = turned.load(ids)
+    said = turned.recolour(pictures, ids)
+    assert torch.equal(said, scenes.colours_of(pictures)) and len(set(said.tolist())) > 4
+    assert (pictures[:, :3] <= pictures[:, 3:]).all()
+    drawn = scenes.Painter(Set(), 64, 3, scenes.PLAIN._replace(line=1.0))
+    assert (drawn.recolour(drawn.load(ids), ids) == scenes.NONE).all()
+
+
 def test_pictures_are_trimmed_and_white_paper_falls_away():
     paper = Image.new("RGB", (200, 120), "white")
     ImageDraw.Draw(paper).ellipse([150, 20, 190, 60], fill=(200, 0, 0))
