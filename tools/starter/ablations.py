@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
 """The paper's ablation in small: short runs of train_adapters.py, three seeds each, and a table of means and spreads.
 
-    python3 tools/starter/ablations.py [--steps 250] [--seeds 1 2 3] [--table]
+    python3 tools/starter/ablations.py [--steps 250] [--seeds 1 2 3] [--judge] [--table]
 
-Each run starts from adapters of its own seed on the shipped base, sees its rows in its own order, and is judged on validation
-pictures and held-out text by PyTorch. Runs that are done are not done again; --table only prints. Writes .cache/starter/ablations/.
+Each run starts from adapters of its own seed on the shipped base and sees its rows in its own order. --judge asks the engine
+(`lavin eval`, --limit questions about held-out pictures and half as many of held-out text); --table only prints. What is done is
+not done again. Writes .cache/starter/ablations/.
 """
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from paths import CACHE, EXPORT, HERE
+from dataset import DATA
+from paths import CACHE, EXPORT, HERE, ROOT
 
 FOLDER = CACHE / "ablations"
 #: Each adds one thing to the one before; the last is the fourth with a softer router.
@@ -30,10 +33,14 @@ RUNS: Dict[str, List[str]] = {
 SHOWN = ("name", "kind", "colour", "count", "yes-no name", "choice name")
 
 
-def last(folder: Path) -> Optional[dict]:
+def folder_of(name: str, seed: int) -> Path:
+    return FOLDER / f"{re.sub('[^a-z0-9]+', '-', name).strip('-')}-{seed}"
+
+
+def done(folder: Path) -> bool:
     log = folder / "log.jsonl"
-    events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    return events[-1] if events and events[-1].get("event") == "end" else None
+    lines = log.read_text().splitlines() if log.exists() else []
+    return bool(lines) and json.loads(lines[-1]).get("event") == "end"
 
 
 def started(seed: int) -> Path:
@@ -45,14 +52,32 @@ def started(seed: int) -> Path:
 
 
 def run(name: str, seed: int, steps: int, threads: int) -> None:
-    folder = FOLDER / f"{name.strip('+ ').replace(' ', '-')}-{seed}"
-    if last(folder):
+    folder = folder_of(name, seed)
+    if done(folder):
         return
-    config = HERE / "train-adapters.json"
     subprocess.run([
-        sys.executable, HERE / "train_adapters.py", "--config", config, "--out", folder, "--start", started(seed), "--seed", str(seed), "--total-steps", str(steps), "--threads", str(threads),
-        "--validation", "validation.jsonl", "held-out-text.jsonl", "--validation-rows", "900", "--no-floor", *RUNS[name],
+        sys.executable, HERE / "train_adapters.py", "--config", HERE / "train-adapters.json", "--out", folder, "--start", started(seed), "--seed", str(seed), "--total-steps", str(steps),
+        "--threads", str(threads), "--validation-rows", "300", "--no-floor", *RUNS[name],
     ], check=True)
+
+
+def judge(name: str, seed: int, limit: int) -> None:
+    """Leaves held-out.json and held-out-text.json, the engine's reports, in the run's folder."""
+    folder = folder_of(name, seed)
+    manifest = json.loads((EXPORT / "manifest.json").read_text())
+    for part in ("llama", "vision"):
+        manifest[part]["file"] = str(Path("../../base") / manifest[part]["file"])
+    adapters = folder / "adapters.safetensors"
+    manifest["adapters"] |= {"file": adapters.name, "bytes": adapters.stat().st_size}
+    if "--temperature" in RUNS[name]:
+        manifest["adapters"]["config"]["temperature"] = float(RUNS[name][1])
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
+    for file, questions in (("held-out", limit), ("held-out-text", limit // 2)):
+        report = folder / f"{file}.json"
+        if not report.exists():
+            got = subprocess.run(["npm", "run", "-s", "lavin", "--", "eval", "--dataset", DATA, "--file", f"{file}.jsonl", "--model", folder / "manifest.json", "--json", "--limit", str(questions)],
+                                 check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
+            report.write_text(got)
 
 
 def cell(values: List[float]) -> str:
@@ -63,10 +88,10 @@ def cell(values: List[float]) -> str:
 def table(seeds: List[int]) -> str:
     rows = ["| Adapters, short runs | " + " | ".join(SHOWN) + " | all, pictures | all, text |", "|---" * (len(SHOWN) + 3) + "|"]
     for name in RUNS:
-        ends = [e for e in (last(FOLDER / f"{name.strip('+ ').replace(' ', '-')}-{s}") for s in seeds) if e]
-        of = lambda keep: [statistics.mean(v for k, v in e["validation"].items() if keep(k)) for e in ends]  # noqa: E731
-        cells = [cell([e["validation"][k] for e in ends]) for k in SHOWN]
-        rows.append(f"| {name} | " + " | ".join([*cells, cell(of(lambda k: not k.startswith("text"))), cell(of(lambda k: k.startswith("text")))]) + " |")
+        folders = [f for f in (folder_of(name, s) for s in seeds) if (f / "held-out-text.json").exists()]
+        seen, text = ([json.loads((f / f"{file}.json").read_text()) for f in folders] for file in ("held-out", "held-out-text"))
+        cells = [cell([r["skills"][k]["score"]["accuracy"] for r in seen]) for k in SHOWN]
+        rows.append(f"| {name} | " + " | ".join([*cells, *(cell([r["score"]["accuracy"] for r in reports]) for reports in (seen, text))]) + " |")
     return "\n".join(rows)
 
 
@@ -75,12 +100,16 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--steps", type=int, default=250)
     a.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     a.add_argument("--threads", type=int, default=1)
+    a.add_argument("--judge", action="store_true")
+    a.add_argument("--limit", type=int, default=600)
     a.add_argument("--table", action="store_true")
     o = a.parse_args(argv)
     if not o.table:
         for seed in o.seeds:
             for name in RUNS:
                 run(name, seed, o.steps, o.threads)
+                if o.judge:
+                    judge(name, seed, o.limit)
     print(table(o.seeds))
     return 0
 

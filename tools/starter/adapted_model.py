@@ -34,13 +34,22 @@ class Adapted(nn.Module):
         self.lm, self.vit, self.shape = lm, vit, shape
         for p in (*lm.parameters(), *vit.parameters()):
             p.requires_grad_(False)
-        self.trained = nn.ParameterDict({k.replace(".", "/"): nn.Parameter(v.clone()) for k, v in start.items() if shape.visual or not k.startswith(VISUAL)})
+        used = {k: v for k, v in start.items() if shape.visual or not k.startswith(VISUAL)}
+        self.trained = nn.ParameterDict({k.replace(".", "/"): nn.Parameter(v.clone()) for k, v in used.items()})
+        self.unused = {k: torch.zeros_like(v) for k, v in start.items() if k not in used}
 
     def of(self, name: str) -> Tensor:
         return self.trained[name.replace(".", "/")]
 
     def checkpoint(self) -> Dict[str, Tensor]:
-        return {k.replace("/", "."): v.detach().cpu().contiguous() for k, v in self.trained.items()}
+        """A whole set, ablations too, so that any LaVIN computes what was trained: adapters that are not used are zero, a
+        router that is not used gives the first expert everything."""
+        out = {k.replace("/", "."): v.detach().cpu().contiguous() for k, v in self.trained.items()} | self.unused
+        if not self.shape.routing:
+            for k in [k for k in out if k.endswith("expert_weights.weight")]:
+                bias = k.removesuffix("weight") + "bias"
+                out[k], out[bias] = torch.zeros_like(out[k]), torch.tensor([100.0, -100.0]) * self.shape.temperature
+        return out
 
     def routed(self, z: Tensor, source: Tensor, prefix: str) -> Tensor:
         """z (B, T, C); the router reads source, broadcastable to z."""

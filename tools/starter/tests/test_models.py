@@ -1,4 +1,5 @@
 """The towers under training against the reference that the engine is held to, with the adapters at zero."""
+import pytest
 import torch
 
 import mma_reference as R
@@ -131,3 +132,19 @@ def test_both_trainers_order_an_epoch_alike():
     from train_adapters import epoch_order
     assert epoch_order(12, 1, 0) == [0, 9, 8, 5, 10, 1, 4, 2, 7, 6, 3, 11]
     assert epoch_order(12, 7, 3) == [11, 8, 0, 10, 7, 4, 1, 5, 2, 6, 3, 9]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("ablation", [{"visual": False}, {"routing": False}, {"visual": False, "routing": False}])
+def test_an_ablations_file_is_a_whole_set_that_says_the_same(ablation):
+    from adapted_model import Adapted, AdapterShape
+    lm, vit = small()
+    start = {k: torch.from_numpy(v) + 0.05 * torch.randn(v.shape) for k, v in zero_adapters(lm, vit, 8, 16).items()}
+    cut = Adapted(lm, vit, AdapterShape(8, 16, **ablation), start).eval()
+    kept = cut.checkpoint()
+    assert {k: v.shape for k, v in kept.items()} == {k: v.shape for k, v in start.items()}
+    whole = Adapted(lm, vit, AdapterShape(8, 16), kept).eval()
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(whole.features(images), cut.features(images), atol=1e-5)
+    h, modality = torch.randn(2, 9, 48), torch.tensor([1, 0])
+    assert torch.allclose(whole.logits(h, modality), cut.logits(h, modality), atol=1e-4)

@@ -35,11 +35,20 @@ def test_a_curve_shows_what_was_measured_and_a_dash_elsewhere():
 
 def test_an_ablation_tells_mean_and_half_the_range(tmp_path, monkeypatch):
     monkeypatch.setattr(ablations, "FOLDER", tmp_path)
+
+    def report(folder, file, skills):
+        of = {k: {"score": {"accuracy": v}} for k, v in skills.items()}
+        folder.mkdir(exist_ok=True)
+        (folder / f"{file}.json").write_text(json.dumps({"score": {"accuracy": sum(skills.values()) / len(skills)}, "skills": of}))
+
     for seed, name in ((1, 0.2), (2, 0.4), (3, 0.6)):
-        folder = tmp_path / f"text-only-{seed}"
-        folder.mkdir()
-        validation = {**dict.fromkeys(ablations.SHOWN, 0.5), "name": name, "text: plus": 0.1}
-        (folder / "log.jsonl").write_text(json.dumps({"event": "end", "validation": validation}) + "\n")
+        report(tmp_path / f"text-only-{seed}", "held-out", {**dict.fromkeys(ablations.SHOWN, 0.5), "name": name})
+        report(tmp_path / f"text-only-{seed}", "held-out-text", {"plus": 0.1})
     rows = ablations.table([1, 2, 3]).splitlines()
     assert rows[2].startswith("| text only | 40 ± 20 | 50 ± 0 |") and rows[2].endswith("| 10 ± 0 |")
     assert rows[3].startswith("| + pictures | – |")
+
+
+def test_ablations_have_folders_that_shells_can_read():
+    assert ablations.folder_of("+ routing (t = 10)", 2).name == "routing-t-10-2"
+    assert len({ablations.folder_of(name, 1) for name in ablations.RUNS}) == len(ablations.RUNS)
