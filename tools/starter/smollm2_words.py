@@ -6,20 +6,24 @@
 Writes, in the data sets' folder:
     smollm2-train.jsonl    the first --rows rows of train.jsonl that have a picture, and a quarter as many of SmolLM2's own answers
     smollm2-words.jsonl    own answers to a tenth of the prompts, which are not trained on
-Answers are greedy, from the GGUF's weights, by the package `transformers`; those that do not end by themselves in time are left out.
+Answers are greedy, from the GGUF's weights, by the package `transformers`. Those that do not end by themselves in time are cut
+behind their last whole sentence, and trained on only: nobody is judged by a cut. They are kept in texts/smollm2-answers-LONGEST.json
+and not asked for again.
 """
 from __future__ import annotations
 
 import argparse
 import json
 import random
+import re
 import sys
-from typing import Dict, List, Optional
+from typing import Dict, List, NamedTuple, Optional
 
 import torch
 
 from concepts import with_article
 from dataset import DATA
+from paths import CACHE
 from skills import held_out, read_small_talk
 from smollm2 import SMOLLM2
 
@@ -47,31 +51,55 @@ NO_PICTURE = "I see no picture."
 
 def prompts(concepts: List[dict]) -> List[str]:
     rng = random.Random(5)
-    about = [t.format(a=with_article(c["name"])) for c in concepts for t in rng.sample(ABOUT, 2)]
+    about = [t.format(a=with_article(c["name"])) for c in concepts for t in rng.sample(ABOUT, 5)]
     countries = [t.format(c=c) for c in COUNTRIES for t in ASKED]
     talk = [q for questions, answer in read_small_talk() if not answer.startswith(NO_PICTURE) for q in questions]
     return list(dict.fromkeys([*PLAIN, *countries, *talk, *about]))
 
 
+class Answer(NamedTuple):
+    text: str
+    whole: bool         # it ended by itself
+
+
+def cut(text: str) -> str:
+    """Up to the end of its last whole sentence; nothing where there is none."""
+    found = re.match(r".*[.!?](?=\s)", text, re.DOTALL)
+    return found.group(0).strip() if found else ""
+
+
+def kept_answers(asked: List[str], longest: int) -> Dict[str, Answer]:
+    """As answers(), from the cache as far as it goes."""
+    path = CACHE / "texts" / f"smollm2-answers-{longest}.json"
+    known: Dict[str, List] = json.loads(path.read_text()) if path.exists() else {}
+    missing = [p for p in asked if p not in known]
+    if missing:
+        known |= answers(missing, longest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(known, ensure_ascii=False, indent=1))
+    return {p: Answer(*known[p]) for p in asked if known[p][0]}
+
+
 @torch.no_grad()
-def answers(asked: List[str], longest: int, batch: int = 48) -> Dict[str, str]:
-    """Greedy answers that ended within `longest` tokens, to each prompt alone, in the GGUF's own chat template."""
+def answers(asked: List[str], longest: int, batch: int = 48) -> Dict[str, Answer]:
+    """Greedy answers within `longest` tokens to each prompt alone, in the GGUF's own chat template."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
     (file,) = SMOLLM2.glob("*.gguf")
     tokenizer = AutoTokenizer.from_pretrained(str(SMOLLM2), gguf_file=file.name, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(str(SMOLLM2), gguf_file=file.name, torch_dtype=torch.float32).eval()
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    out: Dict[str, str] = {}
+    out: Dict[str, Answer] = {}
     by_length = sorted(asked, key=len)
     for at in range(0, len(by_length), batch):
         part = by_length[at:at + batch]
         inputs = tokenizer([tokenizer.apply_chat_template([{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True) for p in part], return_tensors="pt", padding=True, add_special_tokens=False)
         said = model.generate(**inputs, max_new_tokens=longest, do_sample=False, pad_token_id=tokenizer.pad_token_id)
         for prompt, ids in zip(part, said[:, inputs["input_ids"].shape[1]:].tolist()):
-            if tokenizer.eos_token_id in ids:
-                out[prompt] = tokenizer.decode(ids[:ids.index(tokenizer.eos_token_id)], skip_special_tokens=True).strip()
-        print(f"{min(at + batch, len(asked))} of {len(asked)} asked, {len(out)} answered", flush=True)
-    return {p: a for p, a in out.items() if a}
+            whole = tokenizer.eos_token_id in ids
+            text = tokenizer.decode(ids[:ids.index(tokenizer.eos_token_id)] if whole else ids, skip_special_tokens=True).strip()
+            out[prompt] = Answer(text if whole else cut(text), whole)
+        print(f"{min(at + batch, len(asked))} of {len(asked)} asked, {sum(a.whole for a in out.values())} ended", flush=True)
+    return out
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -81,9 +109,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     o = a.parse_args(argv)
     torch.set_num_threads(1)
     concepts = json.loads((DATA.parent / "pictures" / "concepts.json").read_text())
-    own = answers(prompts(concepts), o.longest)
-    rows = [{"id": f"words-{i:06d}", "skill": "words", "instruction": p, "answer": t} for i, (p, t) in enumerate(sorted(own.items()))]
-    held = [r for r in rows if held_out("smollm2", r["instruction"])]
+    own = kept_answers(prompts(concepts), o.longest)
+    rows = [{"id": f"words-{i:06d}", "skill": "words", "instruction": p, "answer": a.text} for i, (p, a) in enumerate(sorted(own.items()))]
+    held = [r for r in rows if held_out("smollm2", r["instruction"]) and own[r["instruction"]].whole]
     kept = [r for r in rows if not held_out("smollm2", r["instruction"])]
     kept += [{"id": f"no-picture-{i}", "skill": "words", "instruction": q, "answer": answer} for questions, answer in read_small_talk() if answer.startswith(NO_PICTURE) for i, q in enumerate(questions)]
     (DATA / "smollm2-words.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in held))
@@ -91,7 +119,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     rng = random.Random(6)
     spoken = [json.dumps({**r, "id": f"{r['id']}-{i}"}, ensure_ascii=False) for i, r in enumerate(rng.choices(kept, k=len(pictured) // 4))]
     (DATA / "smollm2-train.jsonl").write_text("".join(line + "\n" for line in [*pictured, *spoken]))
-    print(f"{len(own)} own answers, {len(held)} held out; {len(pictured)} rows with a picture, {len(spoken)} without")
+    print(f"{len(own)} own answers, {sum(a.whole for a in own.values())} of them whole, {len(held)} held out; {len(pictured)} rows with a picture, {len(spoken)} without")
     return 0
 
 
