@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The paper's ablation in small: short runs of train_adapters.py, three seeds each, and a table of means and spreads.
 
-    python3 tools/starter/ablations.py [--steps 250] [--seeds 1 2 3] [--judge] [--table]
+    python3 tools/starter/ablations.py [--steps 250] [--seeds 1 2 3] [--runs NAME...] [--judge] [--table]
 
-Each run starts from adapters of its own seed on the shipped base and sees its rows in its own order. --judge asks the engine
+The last of RUNS is the training that ships, whole: its first seed must give what ships. Each run starts from adapters of its own seed on the shipped base and sees its rows in its own order. --judge asks the engine
 (`lavin eval`, --limit questions about held-out pictures and half as many of held-out text); --table only prints. What is done is
 not done again. Writes .cache/starter/ablations/.
 """
@@ -29,7 +29,9 @@ RUNS: Dict[str, List[str]] = {
     "+ adapters in the tower": ["--no-routing"],
     "+ routing (t = 10)": [],
     "routing with t = 1": ["--temperature", "1"],
+    "the whole training (t = 10)": [],
 }
+WHOLE = "the whole training (t = 10)"
 SHOWN = ("name", "kind", "colour", "count", "yes-no name", "choice name")
 
 
@@ -56,8 +58,8 @@ def run(name: str, seed: int, steps: int, threads: int) -> None:
     if done(folder):
         return
     subprocess.run([
-        sys.executable, HERE / "train_adapters.py", "--config", HERE / "train-adapters.json", "--out", folder, "--start", started(seed), "--seed", str(seed), "--total-steps", str(steps),
-        "--threads", str(threads), "--validation-rows", "300", "--no-floor", *RUNS[name],
+        sys.executable, HERE / "train_adapters.py", "--config", HERE / "train-adapters.json", "--out", folder, "--start", started(seed), "--seed", str(seed),
+        *(["--validate-every", "400"] if name == WHOLE else ["--total-steps", str(steps), "--validation-rows", "300"]), "--threads", str(threads), "--no-floor", *RUNS[name],
     ], check=True)
 
 
@@ -86,7 +88,7 @@ def cell(values: List[float]) -> str:
 
 
 def table(seeds: List[int]) -> str:
-    rows = ["| Adapters, short runs | " + " | ".join(SHOWN) + " | all, pictures | all, text |", "|---" * (len(SHOWN) + 3) + "|"]
+    rows = ["| Adapters | " + " | ".join(SHOWN) + " | all, pictures | all, text |", "|---" * (len(SHOWN) + 3) + "|"]
     for name in RUNS:
         folders = [f for f in (folder_of(name, s) for s in seeds) if (f / "held-out-text.json").exists()]
         seen, text = ([json.loads((f / f"{file}.json").read_text()) for f in folders] for file in ("held-out", "held-out-text"))
@@ -100,13 +102,14 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--steps", type=int, default=250)
     a.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     a.add_argument("--threads", type=int, default=1)
+    a.add_argument("--runs", nargs="+", choices=list(RUNS), default=list(RUNS))
     a.add_argument("--judge", action="store_true")
     a.add_argument("--limit", type=int, default=600)
     a.add_argument("--table", action="store_true")
     o = a.parse_args(argv)
     if not o.table:
         for seed in o.seeds:
-            for name in RUNS:
+            for name in o.runs:
                 run(name, seed, o.steps, o.threads)
                 if o.judge:
                     judge(name, seed, o.limit)
