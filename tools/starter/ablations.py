@@ -46,7 +46,9 @@ def done(folder: Path) -> bool:
 
 
 def started(seed: int) -> Path:
-    """Untrained adapters of a seed on the base that ships."""
+    """Untrained adapters of a seed on the base that ships; of the first, those that export.py made for it."""
+    if seed == 1:
+        return EXPORT / "adapters.safetensors"
     out = CACHE / "ablations" / f"start-{seed}" / "adapters.safetensors"
     if not out.exists():
         subprocess.run([sys.executable, HERE / "align.py", "--base", EXPORT, "--seed", str(seed), "--out", out], check=True)
