@@ -3,14 +3,16 @@
 
     python3 tools/starter/ablations.py [--steps 250] [--seeds 1 2 3] [--runs NAME...] [--judge] [--table]
 
-The last of RUNS is the training that ships, whole: its first seed must give what ships. Each run starts from adapters of its own seed on the shipped base and sees its rows in its own order. --judge asks the engine
-(`lavin eval`, --limit questions about held-out pictures and half as many of held-out text); --table only prints. What is done is
-not done again. Writes .cache/starter/ablations/.
+The last of RUNS is the training that ships, whole: its first seed must give what ships. Each run starts from adapters of its own
+seed on the shipped base and sees its rows in its own order. --judge asks the engine (`lavin eval`, --limit questions about
+held-out pictures and half as many of held-out text); --table only prints. What is done is not done again. Writes
+.cache/starter/ablations/.
 """
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -18,20 +20,20 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from dataset import DATA
-from paths import CACHE, EXPORT, HERE, ROOT
+from lavin_eval import asked
+from paths import CACHE, EXPORT, HERE
 
 FOLDER = CACHE / "ablations"
-#: Each adds one thing to the one before; the last is the fourth with a softer router.
+WHOLE = "the whole training (t = 10)"
+#: The first four add one thing each to the one before; then the fourth with a sharper router, and at its full length.
 RUNS: Dict[str, List[str]] = {
     "text only": ["--blind"],
     "+ pictures": ["--no-visual", "--no-routing"],
     "+ adapters in the tower": ["--no-routing"],
     "+ routing (t = 10)": [],
     "routing with t = 1": ["--temperature", "1"],
-    "the whole training (t = 10)": [],
+    WHOLE: [],
 }
-WHOLE = "the whole training (t = 10)"
 SHOWN = ("name", "kind", "colour", "count", "yes-no name", "choice name")
 
 
@@ -70,18 +72,14 @@ def judge(name: str, seed: int, limit: int) -> None:
     folder = folder_of(name, seed)
     manifest = json.loads((EXPORT / "manifest.json").read_text())
     for part in ("llama", "vision"):
-        manifest[part]["file"] = str(Path("../../base") / manifest[part]["file"])
+        manifest[part]["file"] = os.path.relpath(EXPORT / manifest[part]["file"], folder)
     adapters = folder / "adapters.safetensors"
     manifest["adapters"] |= {"file": adapters.name, "bytes": adapters.stat().st_size}
     if "--temperature" in RUNS[name]:
         manifest["adapters"]["config"]["temperature"] = float(RUNS[name][1])
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
     for file, questions in (("held-out", limit), ("held-out-text", limit // 2)):
-        report = folder / f"{file}.json"
-        if not report.exists():
-            got = subprocess.run(["npm", "run", "-s", "lavin", "--", "eval", "--dataset", DATA, "--file", f"{file}.jsonl", "--model", folder / "manifest.json", "--json", "--limit", str(questions)],
-                                 check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
-            report.write_text(got)
+        asked(folder / "manifest.json", file, questions, folder / f"{file}.json")
 
 
 def cell(values: List[float]) -> str:

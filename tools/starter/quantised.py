@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import List, Optional
@@ -18,9 +17,9 @@ from typing import List, Optional
 import gguf
 
 from bases import read_llama
-from dataset import DATA
 from export import write_gguf
-from paths import CACHE, EXPORT, ROOT
+from lavin_eval import asked
+from paths import CACHE, EXPORT
 from ship import OUT as STARTER
 from vocabulary import Vocabulary
 
@@ -44,11 +43,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         (folder / "manifest.json").write_text(json.dumps(made))
         cells = []
         for file in SETS:
-            report = folder / f"{file}.json"
-            if not report.exists():
-                asked = ["npm", "run", "-s", "lavin", "--", "eval", "--dataset", DATA, "--file", f"{file}.jsonl", "--model", folder / "manifest.json", "--limit", str(o.limit), "--json"]
-                report.write_text(subprocess.run(list(map(str, asked)), cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-            cells.append(json.loads(report.read_text())["score"])
+            cells.append(asked(folder / "manifest.json", file, o.limit, folder / f"{file}.json")["score"])
         rows.append(f"| {name} | {(folder / 'llama.gguf').stat().st_size / 1e6:.1f} | {o.limit} + {o.limit} | " + " | ".join(f"{100 * s['accuracy']:.1f}" for s in cells) + " |")
     print("\n".join(rows))
     return 0

@@ -115,12 +115,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     painter = Painter(pictures, shape.image_size, o.seed)
     images = 0
     weight = {**WEIGHTS, "patches": PATCH_WEIGHT, **{f"{k} {back} back": w for k, back, w in EARLIER}}
-    if state and state["model"].keys() != tower.state_dict().keys():
-        # Saved before there were as many read-outs: the tower goes on, optimiser and average begin anew.
-        tower.load_state_dict(state["model"], strict=False)
-        average = Average(tower)
-        images = state["images"]
-    elif state:
+    if state:
         tower.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         average.restore(state["average"])
