@@ -26,14 +26,10 @@ from bases import read_llama, read_vision
 from colours import COLOURS
 from lm_model import Lm
 from questions import NUMBERS
-from scenes import MILD, NONE, PLAIN, SHAPES, Painter, PictureSet, View, normalise
+from said import SAID, SIDES, said_of
+from scenes import MILD, NONE, PLAIN, SHAPES, Painter, PictureSet, normalise
 from vit_model import Vit
 from vocabulary import pre_tokenizer
-
-#: What each class token is to say, by how many blocks from the end: (label, blocks). The tower's were trained on the same (EARLIER
-#: of train_vit.py), and two shapes come out as in the words that stood for pictures: "left red circle right blue square".
-SAID = (("name", 0), ("right_shape", 0), ("kind", 1), ("right_colour", 1), ("count", 2), ("right", 2), ("colour", 3), ("left_shape", 3), ("left_colour", 4), ("left", 5))
-SIDES = ("left", "right")
 
 
 def zero_adapters(lm: Lm, vit: Vit, hidden: int, projector: int, seed: int = 1) -> Dict[str, np.ndarray]:
@@ -100,14 +96,6 @@ def word_vectors(lm: Lm, ids: Callable[[str], List[int]], words: List[str]) -> T
     return mean * lm.embedding.weight.norm(dim=1).mean() / mean.norm(dim=1, keepdim=True)
 
 
-def said_of(view: View) -> Dict[str, Tensor]:
-    """Labels of SAID, each (N,), NONE where the token is free."""
-    labels = view.labels
-    two = labels["left_colour"] != NONE
-    side = {word: torch.where(two, i, NONE) for i, word in enumerate(SIDES)}
-    return {**labels, **side, "left_shape": torch.where(two, labels["left_shape"], NONE)}
-
-
 @torch.no_grad()
 def examples(vit: Vit, pictures: PictureSet, split: str, rounds: int, seed: int) -> Tuple[Tensor, Dict[str, Tensor]]:
     """Class tokens (N, blocks, W) of views, half as many of copies to count, and of shapes, and what they show as class numbers, -1 for unknown."""
@@ -118,7 +106,7 @@ def examples(vit: Vit, pictures: PictureSet, split: str, rounds: int, seed: int)
         for part in pictures.ids(split).split(256):
             for view in (painter.single(part), painter.copies(part[::2]), painter.shapes(len(part) // 3), painter.one_shape(len(part) // 6)):
                 found.append(torch.stack(vit(normalise(view.image)), 1))
-                said = said_of(view)
+                said = said_of(view.labels)
                 for k, _ in SAID:
                     labels[k].append(said[k])
     return torch.cat(found), {k: torch.cat(v) for k, v in labels.items()}

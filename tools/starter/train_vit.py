@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from optimiser import MuonAdamW
 from paths import VIT
 from run_state import Average, Log, Stop, add_flags, load, rate, save
+from said import SAID, said_of
 from scenes import LABELS, NONE, PLAIN, Painter, PictureSet, grown, normalise
 from vit_model import Vit, VitShape, describe
 
@@ -29,9 +30,8 @@ WEIGHTS = {"name": 1.0, "kind": 0.3, "colour": 0.3, "count": 1.0, "left_shape": 
 #: Of the name read from the patches' mean: it reaches the patches directly, where the class token reaches them by attention only.
 #: The read-out is thrown away after training.
 PATCH_WEIGHT = 0.5
-#: What the class tokens before the last are read for, by how many blocks from the end, and its weight. The LLaMA is handed each
-#: of them: a token that nothing was asked of says little. align.py starts from the same order.
-EARLIER = (("kind", 1, 0.15), ("right_colour", 1, 0.05), ("count", 2, 0.5), ("colour", 3, 0.15), ("left_shape", 3, 0.1), ("left_colour", 4, 0.05))
+#: Of read-outs of the class tokens before the last, which say what SAID lists: a token that nothing was asked of says little.
+EARLIER = {"kind": 0.15, "right_colour": 0.05, "count": 0.5, "colour": 0.15, "left_shape": 0.1, "left_colour": 0.05}
 #: Images after which views have their full strength.
 GROWING = 600_000
 
@@ -44,7 +44,7 @@ class Tower(nn.Module):
         self.vit = Vit(shape)
         self.norm = nn.LayerNorm(shape.width)
         self.heads = nn.ModuleDict({k: nn.Linear(shape.width, n) for k, n in sizes.items()})
-        self.earlier = nn.ModuleDict({f"{k} {back} back": nn.Sequential(nn.LayerNorm(shape.width), nn.Linear(shape.width, sizes[k])) for k, back, _ in EARLIER})
+        self.earlier = nn.ModuleDict({f"{k} {dict(SAID)[k]} back": nn.Sequential(nn.LayerNorm(shape.width), nn.Linear(shape.width, sizes[k])) for k in EARLIER})
         self.patch_norm, self.patch_head = nn.LayerNorm(shape.width), nn.Linear(shape.width, sizes["name"])
 
     def forward(self, images: torch.Tensor) -> Dict[str, torch.Tensor]:
@@ -56,13 +56,11 @@ class Tower(nn.Module):
 
 def losses(out: Dict[str, torch.Tensor], labels: Dict[str, torch.Tensor], smooth: float = 0.1) -> Dict[str, torch.Tensor]:
     """Mean cross-entropy of each read-out over the views that have its label, in nats."""
-    result = {}
+    result, said = {}, said_of(labels)
     for k, logits in out.items():
         name = k in ("name", "patches")
-        label = labels["name" if name else k.split(" ")[0]]
+        label = (said if k.endswith(" back") else labels)["name" if name else k.split(" ")[0]]
         keep = label != NONE
-        if k.startswith("left_shape "):
-            keep = keep & (labels["left_colour"] != NONE)      # not of a single shape
         if keep.any():
             result[k] = F.cross_entropy(logits[keep].float(), label[keep], label_smoothing=smooth if name else 0.0)
     return result
@@ -114,7 +112,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     weights = pictures.sampling_weights(ids)
     painter = Painter(pictures, shape.image_size, o.seed)
     images = 0
-    weight = {**WEIGHTS, "patches": PATCH_WEIGHT, **{f"{k} {back} back": w for k, back, w in EARLIER}}
+    weight = {**WEIGHTS, "patches": PATCH_WEIGHT, **{f"{k} {dict(SAID)[k]} back": w for k, w in EARLIER.items()}}
     if state:
         tower.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])

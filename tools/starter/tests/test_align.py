@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import align
 from align import aligned, project, word_ids, word_vectors, zero_adapters
 from lm_model import Lm, LmShape
+from said import SAID, said_of
 from scenes import NONE, PLAIN, Painter
 from vit_model import Vit, VitShape
 
@@ -37,13 +38,13 @@ def test_sides_are_said_of_two_shapes_only():
     class Set:
         small = torch.zeros(1, 4, 64, 64, dtype=torch.uint8)
     painter = Painter(Set(), 64, 1, PLAIN)
-    two, one = align.said_of(painter.shapes(5)), align.said_of(painter.one_shape(5))
+    two, one = said_of(painter.shapes(5).labels), said_of(painter.one_shape(5).labels)
     assert (two["left"] == 0).all() and (two["right"] == 1).all() and (two["left_shape"] >= 0).all()
     assert (one["left"] == NONE).all() and (one["left_shape"] == NONE).all() and (one["right_shape"] >= 0).all()
     # Where two labels share a token, no picture has both.
     for view in (two, one):
-        for k, back in align.SAID:
-            for other, at in align.SAID:
+        for k, back in SAID:
+            for other, at in SAID:
                 assert k == other or back != at or not ((view[k] != NONE) & (view[other] != NONE)).any(), (k, other)
 
 
@@ -56,9 +57,9 @@ def test_what_can_be_seen_is_said_in_words(monkeypatch):
         names, kinds = ["aa", "bb", "cc"], ["k", "l"]
 
     seen = torch.randn(300, 4, 48) * 0.1
-    truth = {k: torch.full((300,), -1) for k, _ in align.SAID}
+    truth = {k: torch.full((300,), -1) for k, _ in SAID}
     truth |= {"name": torch.arange(300) % 3, "kind": torch.arange(300) % 2, "count": torch.arange(300) % 5}
-    for k, back in align.SAID:
+    for k, back in SAID:
         if (truth[k] >= 0).all():
             seen[torch.arange(300), -1 - back, truth[k]] += 2
     monkeypatch.setattr(align, "PictureSet", Pictures)
