@@ -4,6 +4,11 @@ import { Gpu, type OpenOptions } from '../src/gpu/device';
 Object.assign(globalThis, globals);
 /** For engines that open a GPU themselves. */
 export const dawn = create([]);
+/**
+ * A first driver has seen every case (tests/run.mjs says which is first). What a further one may get wrong is a kernel, not a
+ * number beside it: it sees every kernel, and fewer formats, sizes and settings.
+ */
+export const isFurtherDriver = Boolean(process.env.LAVIN_FURTHER_DRIVER);
 const opened: Gpu[] = [];
 
 /** Dawn's GPU on whatever Vulkan driver `VK_ICD_FILENAMES` (or the system) gives. Destroyed by {@link closeTestGpus}. */

@@ -21,11 +21,11 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const suites = ['unit', 'kernels', 'goldens', 'engine', 'e2e'];
 /**
  * Kernels and goldens run on every driver. What is built on them runs in Node on the first driver alone, unless another is
- * named: the engine, which the page's tests run in a browser, on SwiftShader; and whole trainings, whose kernels and gradients
- * the other files hold to their goldens.
+ * named: the engine, which the page's tests run in a browser, on SwiftShader; whole trainings and whole models' gradients,
+ * whose parts the other files hold to their goldens.
  * @param {string} file
  */
-const isOnce = (file) => file.startsWith('tests/engine/') || file === 'tests/goldens/training.test.ts';
+const isOnce = (file) => /^tests\/(engine\/|goldens\/(training|gradient-models)\.)/.test(file);
 const totals = { passed: 0, failed: 0, skipped: 0 };
 /** @type {string[]} */
 const skips = [];
@@ -122,7 +122,7 @@ function gpu(files, wanted) {
     const env = {
       XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR ?? tmpdir(),
       ...(icd && { VK_ICD_FILENAMES: icd }),
-      // What differs between drivers is the kernel, not the weight format: see tests/kernels/linear.test.ts.
+      // Fewer formats and sizes of every kernel: isFurtherDriver in tests/gpu.ts.
       LAVIN_FURTHER_DRIVER: first ? '' : '1',
     };
     const here = first ? files : files.filter((file) => !isOnce(file));

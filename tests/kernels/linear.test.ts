@@ -7,7 +7,7 @@ import { type Epilogue, gatedLinear, linear, linearMany } from '../../src/kernel
 import { LAYOUTS } from '../../src/kernels/weight-layout';
 import { type Weight, type WeightFormat, weightFromArray } from '../../src/kernels/weights';
 import { expectClose, peak } from '../goldens/golden';
-import { closeTestGpus, openTestGpu } from '../gpu';
+import { closeTestGpus, isFurtherDriver, openTestGpu } from '../gpu';
 import { blank, download, noise, runOnce, upload } from './attention-support';
 import { product, randomMatrix, roundToInt8 } from './linear-support';
 
@@ -28,7 +28,7 @@ const formats = Object.keys(LAYOUTS) as WeightFormat[];
 /** One of each kind of scaling: what unpacks them is the same code as the others'. */
 const KINDS: WeightFormat[] = ['Q4_0', 'Q4_K', 'Q6_K', 'F16'];
 /** After a first driver has seen every kernel on every format, another sees every kernel, and every format once. */
-const formatsOf = (variant: string) => (process.env.LAVIN_FURTHER_DRIVER && variant !== 'thread' ? KINDS : formats);
+const formatsOf = (variant: string) => (isFurtherDriver && variant !== 'thread' ? KINDS : formats);
 type Variant = [name: string, choices: Partial<KernelChoices>, tolerance: number];
 const variants: Variant[] = [
   ['thread', { matvec: 'thread', matmul: 'register' }, F32],

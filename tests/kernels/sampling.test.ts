@@ -9,7 +9,7 @@ import { type DType, Tensor } from '../../src/gpu/tensor';
 import { sample } from '../../src/kernels/sampling';
 import { createStep, STEP, STEP_WORDS } from '../../src/kernels/step';
 import { loadGolden } from '../goldens/golden';
-import { closeTestGpus, openTestGpu } from '../gpu';
+import { closeTestGpus, isFurtherDriver, openTestGpu } from '../gpu';
 import { candidates, draw, penalise, philox, plainScores } from './sampling_reference';
 
 const PLAIN: SamplingOptions = { ...DEFAULT_SAMPLING, temperature: 1, topP: 1 };
@@ -171,8 +171,11 @@ describe('philox', () => {
   });
 });
 
+/** One candidate; less than a chunk; a chunk and one more; SmolLM2's: a further driver has no need of those between. */
+const VOCABULARIES = isFurtherDriver ? [1, 97, 2049, 49152] : [1, 7, 97, 2048, 2049, 49152, 128256];
+
 describe.each([64, 4])('sampler, rowThreads %i', (rowThreads) => {
-  describe.each([1, 7, 97, 2048, 2049, 49152, 128256])('vocabulary %i', (vocabulary) => {
+  describe.each(VOCABULARIES)('vocabulary %i', (vocabulary) => {
     let bench: Bench;
     beforeAll(async () => {
       bench = await Bench.open(gpu, vocabulary, rowThreads);
