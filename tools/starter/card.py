@@ -96,6 +96,9 @@ def card(scores: Path, log: Path, rows: int, template: str = "card.md") -> str:
         parts = [picture_table(reports["held-out"], reports["unseen-style"]), text_table(reports["text-before"], reports["text-after"])]
     else:
         parts = ["Nothing was measured yet."]
+    before, after = read(scores, "facts-before"), read(scores, "facts-after")
+    if before and after:
+        parts.append(f"Of {after['turns']} questions of fact without a picture, {before['right']} answers held the fact before there were adapters, {after['right']} after.")
     talks = read(scores, "dialogues")
     if talks:
         parts.append(f"In {talks['dialogues']} scripted conversations of four turns, most about a picture, {talks['right']} of {talks['turns']} turns held the fact asked for; {talks['whole']} conversations did throughout.")

@@ -3,16 +3,18 @@
  * Holds the conversations that dialogues.py wrote with a model, its own answers standing in the context of later turns, and
  * grades each turn by the fact that it must hold.
  *
- *   node tools/starter/dialogues.mjs MANIFEST [DATA_FOLDER] > report.json
+ *   node tools/starter/dialogues.mjs MANIFEST [FILE] > report.json
+ *
+ * FILE: .cache/starter/data/dialogues.json, or another of its form; pictures lie beside it.
  */
 import { openAsBlob } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { withModules } from '../../src/cli/module-runner.mjs';
 
-const [manifest, folder = '.cache/starter/data'] = process.argv.slice(2);
+const [manifest, file = '.cache/starter/data/dialogues.json'] = process.argv.slice(2);
 if (!manifest) {
-  console.error('usage: node tools/starter/dialogues.mjs MANIFEST [DATA_FOLDER]');
+  console.error('usage: node tools/starter/dialogues.mjs MANIFEST [FILE]');
   process.exit(2);
 }
 
@@ -58,10 +60,10 @@ await withModules(async (load) => {
   const model = await Model.load(gpu, files, { choices: await chooseKernels(gpu, ports.memory) });
   const format = files.manifest.prompt;
   const sampling = resolveSampling({ temperature: 0 }, { maxTokens: 64, ...files.manifest.sampling });
-  const dialogues = JSON.parse(await readFile(join(folder, 'dialogues.json'), 'utf8'));
+  const dialogues = JSON.parse(await readFile(file, 'utf8'));
   const played = [];
   for (const { image, turns } of dialogues) {
-    const seen = image && (await encodeImage(model, await openAsBlob(join(folder, image)), ports.decodeImage));
+    const seen = image && (await encodeImage(model, await openAsBlob(join(dirname(file), image)), ports.decodeImage));
     /** @type {{ role: string, text: string }[]} */
     const said = [];
     const graded = [];

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Twenty scripted conversations for dialogues.mjs, each turn with the fact that its answer must hold: .cache/starter/data/dialogues.json
+"""What dialogues.mjs asks, each turn with the fact that its answer must hold: dialogues.json and facts.json in .cache/starter/data
 
     python3 tools/starter/dialogues.py
 
-Fourteen about a held-out picture each (name, kind, words in between, what it is not), six without one. Which pictures and
-questions: by a seed that was fixed before any model was asked.
+Twenty scripted conversations: fourteen about a held-out picture each (name, kind, words in between, what it is not), six without one. Which pictures and
+questions: by a seed that was fixed before any model was asked. And data/facts.txt, each question alone.
 """
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from collections import defaultdict
 from typing import Dict, List
 
 from dataset import DATA
+from paths import HERE
 
 PICTURES, WITHOUT, TEXT_TURNS = 14, 6, 3
 #: Held-out text whose answers hold a fact of a word or two.
@@ -49,6 +50,13 @@ def turn(row: dict) -> dict:
     return {"ask": row["instruction"], "fact": fact(row)}
 
 
+def facts() -> List[dict]:
+    """data/facts.txt as conversations of one turn."""
+    lines = [line for line in (HERE / "data" / "facts.txt").read_text().splitlines() if line and not line.startswith("#")]
+    asked = [line.split(" | ") for line in lines]
+    return [{"turns": [{"ask": question, "fact": wordings.split(" / ")}]} for question, wordings in asked]
+
+
 def main() -> int:
     rng = random.Random(20)
     shown: Dict[str, Dict[str, dict]] = defaultdict(dict)
@@ -65,8 +73,9 @@ def main() -> int:
         of = shown[image]
         out.append({"image": image, "turns": [turn(of["name"]), turn(of["kind"]), turn(asked()), turn(of["yes-no name"])]})
     out += [{"turns": [{"ask": "Hello.", "fact": ["Hello"]}, *(turn(asked()) for _ in range(TEXT_TURNS))]} for _ in range(WITHOUT)]
-    (DATA / "dialogues.json").write_text(json.dumps(out, indent=1, ensure_ascii=False) + "\n")
-    print(f"{len(out)} dialogues, {sum(len(d['turns']) for d in out)} turns")
+    for name, of in (("dialogues", out), ("facts", facts())):
+        (DATA / f"{name}.json").write_text(json.dumps(of, indent=1, ensure_ascii=False) + "\n")
+        print(f"{name}: {len(of)}, {sum(len(d['turns']) for d in of)} turns")
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import ablations
-from card import curve_table, routing, seconds, training
+from card import card, curve_table, routing, seconds, training
 
 LOG = [
     {"time": "2026-01-01T10:00:00", "event": "start", "step": 0, "trained": 354776},
@@ -52,3 +52,11 @@ def test_an_ablation_tells_mean_and_half_the_range(tmp_path, monkeypatch):
 def test_ablations_have_folders_that_shells_can_read():
     assert ablations.folder_of("+ routing (t = 10)", 2).name == "routing-t-10-2"
     assert len({ablations.folder_of(name, 1) for name in ablations.RUNS}) == len(ablations.RUNS)
+
+
+def test_facts_are_told_once_both_were_asked(tmp_path):
+    say = lambda: card(tmp_path, tmp_path / "log.jsonl", 24, "card-smollm2.md")  # noqa: E731
+    (tmp_path / "facts-before.json").write_text('{"right": 40, "turns": 60}')
+    assert "questions of fact" not in say()
+    (tmp_path / "facts-after.json").write_text('{"right": 39, "turns": 60}')
+    assert "Of 60 questions of fact without a picture, 40 answers held the fact before there were adapters, 39 after." in say()

@@ -1,9 +1,12 @@
 """SmolLM2's own answers, as rows to train on."""
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import smollm2_words as w
+from dialogues import facts
 
 
 @pytest.mark.parametrize(("text", "kept"), [
@@ -29,3 +32,12 @@ def test_what_was_answered_is_not_asked_again(tmp_path, monkeypatch):
     assert w.kept_answers(["a", "b"], 40) == {"a": ("a.", True)}
     assert w.kept_answers(["a", "b", "c"], 40) == {"a": ("a.", True), "c": ("c.", False)}
     assert asked == [["a", "b"], ["c"]]
+
+
+def test_facts_are_not_told_by_the_question_and_not_trained_on():
+    trained = {p.lower() for p in w.prompts([{"name": n} for n in ("dog", "mouse", "sheep", "lion")])}
+    for row in facts():
+        (turn,) = row["turns"]
+        assert turn["ask"].lower() not in trained
+        for fact in turn["fact"]:
+            assert fact and not re.search(rf"\b{re.escape(fact)}\b", turn["ask"], re.IGNORECASE), turn
