@@ -5,7 +5,7 @@
 
 The last of RUNS is the training that ships, whole: its first seed must give what ships. Each run starts from adapters of its own
 seed on the shipped base and sees its rows in its own order. --judge asks the engine (`lavin eval`, --limit questions about
-held-out pictures and half as many of held-out text); --table only prints. What is done is not done again. Writes
+held-out pictures and half as many of held-out text, and the whole training 500 names of held-out pictures); --table only prints. What is done is not done again. Writes
 .cache/starter/ablations/.
 """
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from dataset import DATA
 from lavin_eval import asked
 from paths import CACHE, EXPORT, HERE
 
@@ -34,6 +35,7 @@ RUNS: Dict[str, List[str]] = {
     "routing with t = 1": ["--temperature", "1"],
     WHOLE: [],
 }
+NAMES = 500
 SHOWN = ("name", "kind", "colour", "count", "yes-no name", "choice name")
 
 
@@ -67,8 +69,15 @@ def run(name: str, seed: int, steps: int, threads: int) -> None:
     ], check=True)
 
 
+def names_alone() -> str:
+    """The data sets' file of held-out questions for a name, as `lavin eval` takes it."""
+    file = DATA / "held-out-names.jsonl"
+    file.write_text("".join(line for line in (DATA / "held-out.jsonl").read_text().splitlines(True) if json.loads(line)["skill"] == "name"))
+    return file.stem
+
+
 def judge(name: str, seed: int, limit: int) -> None:
-    """Leaves held-out.json and held-out-text.json, the engine's reports, in the run's folder."""
+    """Leaves the engine's reports, FILE.json for each of the data sets' files, in the run's folder."""
     folder = folder_of(name, seed)
     manifest = json.loads((EXPORT / "manifest.json").read_text())
     for part in ("llama", "vision"):
@@ -78,7 +87,7 @@ def judge(name: str, seed: int, limit: int) -> None:
     if "--temperature" in RUNS[name]:
         manifest["adapters"]["config"]["temperature"] = float(RUNS[name][1])
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
-    for file, questions in (("held-out", limit), ("held-out-text", limit // 2)):
+    for file, questions in (("held-out", limit), ("held-out-text", limit // 2), *(((names_alone(), NAMES),) if name == WHOLE else ())):
         asked(folder / "manifest.json", file, questions, folder / f"{file}.json")
 
 
@@ -94,6 +103,9 @@ def table(seeds: List[int]) -> str:
         seen, text = ([json.loads((f / f"{file}.json").read_text()) for f in folders] for file in ("held-out", "held-out-text"))
         cells = [cell([r["skills"][k]["score"]["accuracy"] for r in seen]) for k in SHOWN]
         rows.append(f"| {name} | " + " | ".join([*cells, *(cell([r["score"]["accuracy"] for r in reports]) for reports in (seen, text))]) + " |")
+    names = [json.loads(f.read_text())["score"]["accuracy"] for f in (folder_of(WHOLE, s) / "held-out-names.json" for s in seeds) if f.exists()]
+    if names:
+        rows += ["", f"Of {NAMES} names of held-out pictures, asked alone, the whole training answers {cell(names)} percent: " + ", ".join(f"{100 * n:.1f}" for n in names) + "."]
     return "\n".join(rows)
 
 

@@ -44,7 +44,10 @@ def test_an_ablation_tells_mean_and_half_the_range(tmp_path, monkeypatch):
     for seed, name in ((1, 0.2), (2, 0.4), (3, 0.6)):
         report(tmp_path / f"text-only-{seed}", "held-out", {**dict.fromkeys(ablations.SHOWN, 0.5), "name": name})
         report(tmp_path / f"text-only-{seed}", "held-out-text", {"plus": 0.1})
+    (tmp_path / f"{ablations.folder_of(ablations.WHOLE, 2).name}").mkdir()
+    (tmp_path / f"{ablations.folder_of(ablations.WHOLE, 2).name}" / "held-out-names.json").write_text('{"score": {"accuracy": 0.7}}')
     rows = ablations.table([1, 2, 3]).splitlines()
+    assert rows[-1].endswith("answers 70 ± 0 percent: 70.0.")
     assert rows[2].startswith("| text only | 40 ± 20 | 50 ± 0 |") and rows[2].endswith("| 10 ± 0 |")
     assert rows[3].startswith("| + pictures | – |")
 
