@@ -12,6 +12,9 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { withModules } from '../../src/cli/module-runner.mjs';
 
+/** Tokens of an answer, for every model: a longer one has more room for a fact. */
+const LONGEST = 64;
+
 const [manifest, file = '.cache/starter/data/dialogues.json'] = process.argv.slice(2);
 if (!manifest) {
   console.error('usage: node tools/starter/dialogues.mjs MANIFEST [FILE]');
@@ -59,7 +62,7 @@ await withModules(async (load) => {
   const files = await openManifest(ports, resolve(manifest));
   const model = await Model.load(gpu, files, { choices: await chooseKernels(gpu, ports.memory) });
   const format = files.manifest.prompt;
-  const sampling = resolveSampling({ temperature: 0 }, { maxTokens: 64, ...files.manifest.sampling });
+  const sampling = resolveSampling({ temperature: 0, maxTokens: LONGEST }, files.manifest.sampling);
   const dialogues = JSON.parse(await readFile(file, 'utf8'));
   const played = [];
   for (const { image, turns } of dialogues) {
