@@ -16,7 +16,8 @@ export async function withModules(work) {
     // The site's configuration is for pages; merged with it, `watch: null` would be lost and every file below be watched.
     configFile: false,
     logLevel: 'error',
-    server: { middlewareMode: true, hmr: false, watch: null },
+    // No socket for pages either: two commands at once, or one beside the dev server, would want the same port.
+    server: { middlewareMode: true, hmr: false, ws: false, watch: null },
     optimizeDeps: { noDiscovery: true },
   });
   try {

@@ -1,6 +1,7 @@
 /** `lavin` as a person and a script meet it: what the JSON holds, what errors say, exit statuses. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -197,10 +198,14 @@ describe('errors are words and a status', () => {
     expect(result.stdout).toBe('');
   });
 
-  it('a wrong command line ends the process with 2, as said', () => {
+  it('a wrong command line ends the process with 2, as said, beside a dev server', async () => {
+    // Where Vite's dev server has its socket; whoever else holds it already will do.
+    const other = createServer();
+    await new Promise((done) => other.once('error', done).listen(24678, () => done(undefined)));
     const { status, stderr, stdout } = lavin('generate', '--prompt', 'x');
     expect(stderr).toMatch(/^lavin generate: --model and --prompt are needed/);
     expect([status, stdout]).toEqual([2, '']);
+    other.close();
   }, 120_000);
 });
 
