@@ -92,17 +92,17 @@ def judge(name: str, seed: int, limit: int) -> None:
 
 
 def cell(values: List[float]) -> str:
-    """Mean and half the range, in percent."""
-    return f"{100 * statistics.mean(values):.0f} ± {50 * (max(values) - min(values)):.0f}" if values else "–"
+    """Mean and half the range, in percent; no line is broken inside."""
+    return f"{100 * statistics.mean(values):.0f}\u00a0±\u00a0{50 * (max(values) - min(values)):.0f}" if values else "–"
 
 
 def table(seeds: List[int]) -> str:
-    rows = ["| Adapters | " + " | ".join(SHOWN) + " | all, pictures | all, text |", "|---" * (len(SHOWN) + 3) + "|"]
+    rows = ["| Adapters | all, pictures | all, text | " + " | ".join(SHOWN) + " |", "|---" * (len(SHOWN) + 3) + "|"]
     for name in RUNS:
         folders = [f for f in (folder_of(name, s) for s in seeds) if (f / "held-out-text.json").exists()]
         seen, text = ([json.loads((f / f"{file}.json").read_text()) for f in folders] for file in ("held-out", "held-out-text"))
         cells = [cell([r["skills"][k]["score"]["accuracy"] for r in seen]) for k in SHOWN]
-        rows.append(f"| {name} | " + " | ".join([*cells, *(cell([r["score"]["accuracy"] for r in reports]) for reports in (seen, text))]) + " |")
+        rows.append(f"| {name} | " + " | ".join([*(cell([r["score"]["accuracy"] for r in reports]) for reports in (seen, text)), *cells]) + " |")
     names = [json.loads(f.read_text())["score"]["accuracy"] for f in (folder_of(WHOLE, s) / "held-out-names.json" for s in seeds) if f.exists()]
     if names:
         rows += ["", f"Of {NAMES} names of held-out pictures, asked alone, the whole training answers {cell(names)} percent: " + ", ".join(f"{100 * n:.1f}" for n in names) + "."]
