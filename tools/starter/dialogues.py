@@ -4,7 +4,7 @@
     python3 tools/starter/dialogues.py
 
 Twenty scripted conversations: fourteen about a held-out picture each (name, kind, words in between, what it is not), six without one. Which pictures and
-questions: by a seed that was fixed before any model was asked. And data/facts.txt, each question alone.
+questions: by a seed that was fixed before any model was asked. And data/chat-facts.txt, each question alone.
 """
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def turn(row: dict) -> dict:
 
 
 def facts() -> List[dict]:
-    """data/facts.txt as conversations of one turn."""
-    lines = [line for line in (HERE / "data" / "facts.txt").read_text().splitlines() if line and not line.startswith("#")]
+    """data/chat-facts.txt as conversations of one turn."""
+    lines = [line for line in (HERE / "data" / "chat-facts.txt").read_text().splitlines() if line and not line.startswith("#")]
     asked = [line.split(" | ") for line in lines]
     return [{"turns": [{"ask": question, "fact": wordings.split(" / ")}]} for question, wordings in asked]
 
