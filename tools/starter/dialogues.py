@@ -3,8 +3,8 @@
 
     python3 tools/starter/dialogues.py
 
-Twenty scripted conversations: fourteen about a held-out picture each (name, kind, words in between, what it is not), six without one. Which pictures and
-questions: by a seed that was fixed before any model was asked. And data/chat-facts.txt, each question alone.
+Twenty scripted conversations: fourteen about a held-out picture each (name, kind, words in between, what it is not), six without
+one. Which pictures and questions: by a seed that was fixed before any model was asked. And data/chat-facts.txt, each question alone.
 """
 from __future__ import annotations
 
