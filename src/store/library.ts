@@ -287,6 +287,7 @@ export class Library {
     const { name, url, text, part, expected, etag, point } = file;
     if (text !== undefined) return { text, ...(await this.write(id, name, new TextEncoder().encode(text))) };
     const target = await this.ports.files.open(id, name);
+    let unsaved: StoredFile | undefined;
     try {
       if (url === undefined) {
         throw new StoreError(
@@ -312,7 +313,9 @@ export class Library {
             onWait: ({ message }, waitMs) => tell('wait', here, whole, { reason: message, waitMs }),
             onPoint: async (point, etag, total) => {
               const sofar = { ...file, bytes: file.bytes ?? total, point, etag };
+              unsaved = sofar;
               await this.change(id, (now) => withFile(now, index, sofar));
+              unsaved = undefined;
             },
           },
           signal,
@@ -328,6 +331,9 @@ export class Library {
       return { name, url, part, expected, ...done };
     } finally {
       target.close();
+      // On a full disk the row has no room, either, until the file is closed: browsers reserve more for an open one than it holds.
+      const late = unsaved;
+      if (late) await this.change(id, (now) => withFile(now, index, { ...now.files[index], ...late })).catch(() => {});
     }
   }
 

@@ -14,7 +14,7 @@ export interface WritableFile {
   close(): void;
 }
 
-/** How far a download came: `bytes` are on disk, `hash` is the state of their SHA-256. */
+/** How far a download came: `bytes` are on disk, `hash` is the state of their SHA-256, or empty where that is not known. */
 export interface ResumePoint {
   readonly bytes: number;
   readonly hash: Uint8Array;
@@ -67,6 +67,10 @@ export interface Transferred {
 const SEGMENT_BYTES = 64 * 1024 * 1024;
 /** What a killed tab loses at most. */
 const POINT_BYTES = 8 * 1024 * 1024;
+/** Given back on a full disk: the row that remembers the resume point needs some room as well. */
+const SPARE_BYTES = 256 * 1024;
+/** In the place of a hash's state: what is on disk is hashed again. */
+const NO_HASH = new Uint8Array(0);
 
 /** A fault that passes: worth another try. */
 class Passing extends Error {
@@ -125,12 +129,14 @@ class Transfer {
         await this.take(part.head);
       }
       while (this.total === undefined || this.at < this.total) await this.segmentPatiently();
+      await this.point();
     } catch (error) {
+      const full = error instanceof StoreError && error.code === 'quota';
+      if (full) this.giveBack();
       // The fault itself is what a person must hear of.
-      await this.point().catch(() => {});
+      await this.point(full ? NO_HASH : undefined).catch(() => {});
       throw error;
     }
-    await this.point();
     const sha256 = this.hash.digest();
     const { task, at: bytes, etag } = this;
     if (task.sha256 !== undefined && sha256 !== task.sha256) {
@@ -327,10 +333,7 @@ class Transfer {
     try {
       this.file.write(chunk, this.at);
     } catch (cause) {
-      if ((cause as Error).name === 'QuotaExceededError') throw new StoreError('quota', QUOTA_WORDS, { cause });
-      throw new StoreError('internal', `The file could not be written: ${(cause as Error).message}. Try again.`, {
-        cause,
-      });
+      throw unwritten(cause);
     }
     this.hash.update(chunk);
     this.at += chunk.length;
@@ -355,10 +358,20 @@ class Transfer {
     this.events.onProgress?.(this.at, this.total);
   }
 
-  private async point(): Promise<void> {
-    this.file.flush();
+  private async point(hash = this.hash.save()): Promise<void> {
     this.pointAt = this.at;
-    await this.events.onPoint?.({ bytes: this.at, hash: this.hash.save() }, this.etag, this.total);
+    try {
+      this.file.flush();
+      await this.events.onPoint?.({ bytes: this.at, hash }, this.etag, this.total);
+    } catch (cause) {
+      throw unwritten(cause);
+    }
+  }
+
+  /** Makes room for the resume point, at the price of half of what arrived at most. */
+  private giveBack(): void {
+    this.at -= Math.min(SPARE_BYTES, Math.ceil(this.at / 2));
+    this.file.truncate(this.at);
   }
 
   private async discard(): Promise<void> {
@@ -395,4 +408,13 @@ class Transfer {
       `${hostOf(this.task.url)} sent ${what}. It cannot be trusted with parts of ${this.task.name}: try another address, or download the file by the browser and use “Add a file from this device”.`,
     );
   }
+}
+
+/** What a disk or a database threw, in words for a person. */
+function unwritten(cause: unknown): StoreError {
+  if (cause instanceof StoreError) return cause;
+  if ((cause as Error).name === 'QuotaExceededError') return new StoreError('quota', QUOTA_WORDS, { cause });
+  return new StoreError('internal', `The file could not be written: ${(cause as Error).message}. Try again.`, {
+    cause,
+  });
 }

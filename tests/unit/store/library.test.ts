@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Library, type LibraryProgress } from '../../../src/store/library';
 import { storedFileOf } from '../../../src/store/rows';
 import { ggufLike, HubServer } from '../../hub-server';
-import { type MemoryDevice, memoryDevice } from './memory-ports';
+import { type MemoryDevice, MemoryFile, memoryDevice } from './memory-ports';
 
 const DATA = ggufLike(300_000);
 const SHA256 = createHash('sha256').update(DATA).digest('hex');
@@ -98,6 +98,44 @@ describe('a model of the hub', () => {
       message: expect.stringMatching(/needs 1 MB more.*Delete a model/),
     });
     expect(hub.requests).toEqual([]);
+  });
+
+  it('that fills the disk is kept so far: the row that tells so finds room once the file is closed', async () => {
+    const { files, rows } = device.ports;
+    const [room, reserve, rowBytes] = [200_000, 40_000, 70_000];
+    const written = () => [...device.disk.values()][0];
+    library = new Library({
+      ...device.ports,
+      files: {
+        ...files,
+        open: async (folder, name) => {
+          device.disk.set(`${folder}/${name}`, new MemoryFile(undefined, room));
+          return files.open(folder, name);
+        },
+      },
+      rows: {
+        ...rows,
+        put: async (row) => {
+          const file = written();
+          if (file && file.size + (file.closed ? 0 : reserve) + rowBytes > room) {
+            throw new DOMException('full', 'QuotaExceededError');
+          }
+          await rows.put(row);
+        },
+      },
+    });
+    const id = await add();
+    await expect(library.download(id, silent)).rejects.toMatchObject({ code: 'quota' });
+    const { bytesHere, state } = await only();
+    expect(state).toBe('partial');
+    expect(bytesHere).toBeGreaterThan(0);
+    expect(bytesHere).toBe(written()?.size);
+    hub.requests = [];
+    const file = written() as MemoryFile;
+    device.disk.set(`${id}/m.gguf`, new MemoryFile(file.bytes));
+    expect(await new Library(device.ports).download(id, silent)).toBe('ready');
+    expect(hub.requests).toEqual([`GET /o/r/cdn/c0ffee/m.gguf bytes=${bytesHere}-${DATA.length - 1}`]);
+    expect(device.disk.get(`${id}/m.gguf`)?.bytes).toEqual(DATA);
   });
 
   it('is worked on by one tab', async () => {

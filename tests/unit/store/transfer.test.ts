@@ -203,3 +203,15 @@ it('a full disk is told, and what fitted is kept', async () => {
   expect(file.size).toBeGreaterThan(0);
   expect(file.bytes).toEqual(DATA.subarray(0, file.size));
 });
+
+it('a database without room is a full disk, not a broken connection', async () => {
+  const pauses: number[] = [];
+  const full = () => {
+    throw new DOMException('full', 'QuotaExceededError');
+  };
+  const file = new MemoryFile();
+  const error = await transfer(task(), file, network(pauses), { onPoint: full }).catch((e: unknown) => e);
+  expect(error).toMatchObject({ code: 'quota' });
+  expect(pauses).toEqual([]);
+  expect(file.bytes).toEqual(DATA.subarray(0, file.size));
+});
