@@ -132,6 +132,8 @@ test('exported chats come back whole, pictures and variants too, beside what is 
     buffer: Buffer.from(text),
   });
   await expect(titles(page)).toHaveText(['Colour', 'Colour']);
+  // Both chats look alike, and the new one stands in the list before it is open: words typed until then are the old one's.
+  await expect(list(page).locator('li a').first()).toHaveAttribute('aria-current', 'true');
   await expect(lastAnswer(page)).toContainText('2 of 2');
   await expect(page.getByRole('img', { name: 'You attached: blue.png' })).toBeVisible();
   await say(page, 'Shape');

@@ -69,8 +69,10 @@ export const messageBox = (page: Page): Locator => page.getByRole('textbox', { n
 /** The newest answer's element. */
 export const lastAnswer = (page: Page): Locator => page.locator('.answer').last();
 
+/** Sends as soon as the page takes it: while a chat opens, Enter does nothing and the words stay in the box. */
 export async function ask(page: Page, text: string): Promise<void> {
   await messageBox(page).fill(text);
+  await expect(page.getByRole('button', { name: 'Send', exact: true })).toBeEnabled();
   await messageBox(page).press('Enter');
 }
 
