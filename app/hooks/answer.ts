@@ -38,7 +38,7 @@ export async function answer(state: State, dispatch: ActionDispatch<[Action]>, e
     const ids = events.flatMap(({ id }) => (id === undefined ? [] : [id]));
     dispatch({ type: 'answer-grew', answerId, text, ids, tokens, tokensPerSecond });
   });
-  /** Events and the answer's end come by different ways: one that was overtaken must not reach a later attempt. */
+  /** A crash comes by another way than events: one that it overtook must not reach a later attempt. */
   let over = false;
   const onEvent = (event: ChatEvent) => {
     if (over) return;

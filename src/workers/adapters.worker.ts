@@ -3,6 +3,7 @@ import { expose } from 'comlink';
 import { AdapterSets, indexedAdapterRows } from '../store/adapter-sets';
 import { toStoreFailure } from '../store/error';
 import type { AdaptersWorkerApi } from './adapters-api';
+import { tellingWith } from './telling';
 
 /** Tells the other tabs, whose workers listen on it too. */
 const channel = new BroadcastChannel('lavin-adapters');
@@ -18,14 +19,7 @@ const sets = new AdapterSets({
   },
 });
 
-/** Comlink keeps only name and message of an `Error`; a plain object crosses whole. */
-async function telling<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw toStoreFailure(error);
-  }
-}
+const telling = tellingWith(toStoreFailure);
 
 const api: AdaptersWorkerApi = {
   list: () => telling(() => sets.list()),

@@ -1,6 +1,7 @@
 /** Worker side of the comlink boundary: one engine exposed, every error turned into a cloneable {@link EngineFailure}. */
-import { expose, releaseProxy } from 'comlink';
+import { expose } from 'comlink';
 import type { EngineFailure, EngineWorkerApi, FailureCode } from './api';
+import { tellingWith } from './telling';
 
 /** A record, so that the compiler notices a code missing here. */
 const CODES: Readonly<Record<FailureCode, true>> = {
@@ -22,8 +23,7 @@ const CODES: Readonly<Record<FailureCode, true>> = {
 };
 
 /**
- * What the page is told about `error`. Comlink keeps only name, message and stack of an `Error`, so a plain object is
- * thrown instead: it crosses whole.
+ * What the page is told about `error`, as a plain object: it crosses whole.
  */
 export function toFailure(error: unknown): EngineFailure {
   if (typeof error === 'object' && error !== null) {
@@ -43,30 +43,16 @@ export function toFailure(error: unknown): EngineFailure {
   return { code: 'internal', message: String(error) };
 }
 
-/** Frees the message port behind a callback that came through comlink; without it every request leaks one. */
-function release(callback: unknown): void {
-  const free = (callback as { [releaseProxy]?: () => void })[releaseProxy];
-  if (typeof free === 'function') free.call(callback);
-}
-
-async function telling<T>(work: () => Promise<T> | T, callback?: unknown): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw toFailure(error);
-  } finally {
-    if (callback !== undefined) release(callback);
-  }
-}
+const telling = tellingWith(toFailure);
 
 /** Serves `engine` to the page that made this worker. */
 export function exposeEngine(engine: EngineWorkerApi): void {
   const api: EngineWorkerApi = {
     open: () => telling(() => engine.open()),
-    load: (source, onProgress) => telling(() => engine.load(source, onProgress), onProgress),
+    load: (source, onProgress) => telling((tell) => engine.load(source, tell), onProgress),
     cancelLoad: () => engine.cancelLoad(),
-    chat: (request, onEvent) => telling(() => engine.chat(request, onEvent), onEvent),
-    explain: (request, onProgress) => telling(() => engine.explain(request, onProgress), onProgress),
+    chat: (request, onEvent) => telling((tell) => engine.chat(request, tell), onEvent),
+    explain: (request, onProgress) => telling((tell) => engine.explain(request, tell), onProgress),
     useAdapters: (set) => telling(() => engine.useAdapters(set)),
     stop: () => engine.stop(),
     unload: () => telling(() => engine.unload()),

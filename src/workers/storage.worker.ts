@@ -1,5 +1,5 @@
 /** The storage worker: downloads, hashes and writes models, so that neither page nor engine waits for a disk. */
-import { expose, releaseProxy } from 'comlink';
+import { expose } from 'comlink';
 import { StoreError, toStoreFailure } from '../store/error';
 import { ggufChoices, listRepo } from '../store/hub';
 import { Library, type LibraryProgress } from '../store/library';
@@ -9,6 +9,7 @@ import { opfs } from '../store/opfs';
 import { indexedRows } from '../store/rows';
 import { planTower } from '../store/tower';
 import type { StorageWorkerApi } from './storage-api';
+import { tellingWith } from './telling';
 
 /** Tells the other tabs, whose workers listen on it too. */
 const channel = new BroadcastChannel('lavin-library');
@@ -40,17 +41,7 @@ function lookUp<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   return work(controller.signal);
 }
 
-/** Comlink keeps only name and message of an `Error`; a plain object crosses whole. */
-async function telling<T>(work: () => Promise<T>, callback?: unknown): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw toStoreFailure(error);
-  } finally {
-    const free = (callback as { [releaseProxy]?: () => void } | undefined)?.[releaseProxy];
-    if (typeof free === 'function') free.call(callback);
-  }
-}
+const telling = tellingWith(toStoreFailure);
 
 /** Ten reports a second are enough to read. */
 function throttled(tell: (progress: LibraryProgress) => void): (progress: LibraryProgress) => void {
@@ -81,10 +72,10 @@ const api: StorageWorkerApi = {
   addTower: (hub, repo, about) => telling(() => lookUp((signal) => library.addTower(hub, repo, about, signal))),
   putTogether: (ingredients) => telling(() => library.putTogether(ingredients)),
   addFromUrl: (url) => telling(() => lookUp((signal) => library.addFromUrl(url, signal))),
-  addFile: (file, onProgress) => telling(() => library.addFile(file, throttled(onProgress)), onProgress),
-  download: (id, onProgress) => telling(() => library.download(id, throttled(onProgress)), onProgress),
+  addFile: (file, onProgress) => telling((tell) => library.addFile(file, throttled(tell)), onProgress),
+  download: (id, onProgress) => telling((tell) => library.download(id, throttled(tell)), onProgress),
   pause: (id) => library.pause(id),
-  verify: (id, onProgress) => telling(() => library.verify(id, throttled(onProgress)), onProgress),
+  verify: (id, onProgress) => telling((tell) => library.verify(id, throttled(tell)), onProgress),
   remove: (id) => telling(() => library.remove(id)),
 };
 expose(api);

@@ -209,6 +209,7 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
       let spoken = 0;
       let tokens = 0;
       let first = 0;
+      let heard: unknown;
       const rate = () => (tokens / (performance.now() - begun)) * 1000;
       for (const piece of pieces(prompt, request, adapters)) {
         spoken += piece.length;
@@ -217,12 +218,12 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
         await sleep(Math.max(0, begun + tokenMs * (tokens + 1) - performance.now()));
         if (stopped || tokens >= most) break;
         if (goesWrong && prompt.includes('lose the device') && tokens === 3) fail('lost', 'The GPU was reset.');
-        if (goesWrong && prompt.includes('crash') && tokens === 3) throwLater();
+        if (goesWrong && prompt.includes('crash') && tokens === 3) await crash(heard);
         tokens += 1;
         first ||= performance.now() - begun;
         text += piece;
         const event: ChatEvent = { type: 'token', text: piece, id: tokens, tokens, tokensPerSecond: rate() };
-        onEvent(event);
+        heard = onEvent(event);
       }
       const stopReason = () => {
         if (stopped) return 'stopped';
@@ -257,11 +258,13 @@ export function createFakeEngine(options: FakeOptions): EngineWorkerApi {
   };
 }
 
-/** An error that nobody catches, as a bug in a worker would throw it. */
-function throwLater(): void {
+/** An error that nobody catches, as a bug in a worker would throw it, once the page has heard what was told. */
+async function crash(heard: unknown): Promise<never> {
+  await heard;
   setTimeout(() => {
     throw new Error('scripted crash');
   }, 0);
+  return new Promise(() => {});
 }
 
 function* pieces(
