@@ -18,6 +18,15 @@ export async function openTestGpu(options?: OpenOptions): Promise<Gpu> {
   return gpu;
 }
 
+/**
+ * For a file that compiles many kernels and runs each for a millisecond: lavapipe with vectors of 4 lanes, as SwiftShader has
+ * them, compiles in half the time. On its own 8 lanes run the goldens, and the other tests of kernels and engine.
+ */
+export function openNarrowTestGpu(options?: OpenOptions): Promise<Gpu> {
+  process.env.LP_NATIVE_VECTOR_WIDTH ??= '128';
+  return openTestGpu(options);
+}
+
 /** Call in `afterAll`: Dawn's threads otherwise outlive the test file. */
 export function closeTestGpus(): void {
   for (const gpu of opened.splice(0)) gpu.destroy();

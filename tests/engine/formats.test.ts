@@ -7,7 +7,7 @@ import { WEIGHT_FORMATS } from '../../src/formats/ggml';
 import { writeSafetensors } from '../../src/formats/safetensors';
 import type { Gpu } from '../../src/gpu/device';
 import type { KvFormat } from '../../src/kernels/kv-cache';
-import { closeTestGpus, openTestGpu } from '../gpu';
+import { closeTestGpus, openNarrowTestGpu } from '../gpu';
 import { fixture } from '../unit/formats/fixtures';
 import {
   ggufOf,
@@ -31,7 +31,7 @@ const ALLOWED: Readonly<Record<KvFormat, number>> = { f32: 1e-3, f16: 4e-3 };
 
 let gpu: Gpu;
 beforeAll(async () => {
-  gpu = await openTestGpu();
+  gpu = await openNarrowTestGpu();
 });
 afterAll(closeTestGpus);
 

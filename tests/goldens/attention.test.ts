@@ -42,7 +42,10 @@ function expectLavinMask(golden: Golden, length: number): void {
   expect([...golden.u8('in.allowed')]).toEqual(want);
 }
 
-describe.each<KernelChoices['attention']>(['thread', 'broadcast', 'workgroup'])('attention, %s', (variant) => {
+/** `subgroup` is a way to decode; its rows go as `workgroup`'s do. */
+const VARIANTS: readonly KernelChoices['attention'][] = ['thread', 'broadcast', 'workgroup', 'subgroup'];
+
+describe.each(VARIANTS)('attention, %s', (variant) => {
   beforeEach(({ skip }) => {
     if (variant === 'broadcast' && !canBroadcast(gpu)) skip('this adapter has no subgroups of 4 or 8 lanes');
   });

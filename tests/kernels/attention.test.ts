@@ -9,7 +9,7 @@ import { createKvCache, type KvFormat, kvStore } from '../../src/kernels/kv-cach
 import { createRopeTable, type RopeConvention, rope } from '../../src/kernels/rope';
 import { createStep, writeStep } from '../../src/kernels/step';
 import { expectClose } from '../goldens/golden';
-import { closeTestGpus, isFurtherDriver, openTestGpu } from '../gpu';
+import { closeTestGpus, isFurtherDriver, openNarrowTestGpu } from '../gpu';
 import {
   blank,
   download,
@@ -23,7 +23,7 @@ import {
 
 let gpu: Gpu;
 beforeAll(async () => {
-  gpu = await openTestGpu({ defaultLimits: true });
+  gpu = await openNarrowTestGpu({ defaultLimits: true });
 });
 afterAll(closeTestGpus);
 
@@ -40,6 +40,8 @@ function skipUnlessPossible(variant: Variant, skip: (why: string) => void): void
   if (variant === 'broadcast' && !canBroadcast(gpu)) skip('this adapter has no subgroups of 4 or 8 lanes');
 }
 
+// A kernel takes a CPU driver seconds to compile and milliseconds to run, and is another for each width of a head: widths are
+// shared where a case is about something else.
 describe.each<Variant>(['thread', 'broadcast', 'workgroup'])('attention, %s', (variant) => {
   beforeEach(({ skip }) => skipUnlessPossible(variant, skip));
 
@@ -64,8 +66,7 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup'])('attention, %s', (v
   ];
   if (!isFurtherDriver) {
     cases.push(
-      ['LaVIN, 300 rows', { batch: 1, length: 300, heads: 2, kvHeads: 2, headDim: 16 }, LAVIN],
-      ['heads of 96', { batch: 1, length: 19, heads: 2, kvHeads: 1, headDim: 96 }, LAVIN],
+      ['LaVIN, 300 rows', { batch: 1, length: 300, heads: 2, kvHeads: 2, headDim: 48 }, LAVIN],
       ['heads of 128', { batch: 1, length: 40, heads: 5, kvHeads: 1, headDim: 128 }, CAUSAL],
     );
   }
@@ -98,22 +99,21 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup'])('attention, %s', (v
   });
 
   it('scores in the hundreds: only differences from the true maximum stay finite', async () => {
-    const shape = { batch: 1, length: 37, keys: 37, heads: 2, kvHeads: 2, headDim: 32, ...CAUSAL };
-    const [q, k, v] = [1, 2, 3].map((seed) => noise(37 * 64, seed));
+    const shape = { batch: 1, length: 37, keys: 37, heads: 2, kvHeads: 2, headDim: 64, ...CAUSAL };
+    const [q, k, v] = [1, 2, 3].map((seed) => noise(37 * 128, seed));
     q.forEach((value, i) => {
-      q[i] = value * 100;
+      q[i] = value * 75;
     });
-    const y = blank(gpu, 'y', [37, 64]);
-    const [qTensor, kTensor, vTensor] = [q, k, v].map((values, i) => upload(gpu, 'qkv'[i], [37, 64], values));
-    await runOnce(
-      gpu,
-      (rec) => attention(rec, { label: 'large', q: qTensor, k: kTensor, v: vTensor, ...shape, mask: CAUSAL, y }),
-      { attention: variant },
-    );
+    const y = blank(gpu, 'y', [37, 128]);
+    const logsumexp = blank(gpu, 'lse', [37, 2]);
+    const [qTensor, kTensor, vTensor] = [q, k, v].map((values, i) => upload(gpu, 'qkv'[i], [37, 128], values));
+    const operands = { label: 'large', q: qTensor, k: kTensor, v: vTensor, ...shape, mask: CAUSAL, y, logsumexp };
+    await runOnce(gpu, (rec) => attention(rec, operands), { attention: variant });
     const want = referenceAttention(shape, q, k, v);
     expect(Math.max(...want.logsumexp)).toBeGreaterThan(200);
     // Scores of 500 carry an f32 rounding of 3e-5, which the exponent makes relative.
     expectClose('y', await download(gpu, y), want.y, 5e-4);
+    expectClose('logsumexp', await download(gpu, logsumexp), want.logsumexp, 5e-4);
   });
 
   it('more keys than queries, many samples', async () => {
@@ -134,15 +134,15 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup'])('attention, %s', (v
   });
 
   it('large scores neither overflow nor vanish', async () => {
-    const shape = { batch: 1, length: 20, keys: 20, heads: 1, kvHeads: 1, headDim: 16, ...LAVIN };
+    const shape = { batch: 1, length: 40, keys: 40, heads: 1, kvHeads: 1, headDim: 8, ...LAVIN };
     const q = noise(320, 7).map((x) => x * 60);
     const k = noise(320, 8).map((x) => x * 60);
     const v = noise(320, 9);
-    const y = blank(gpu, 'y', [20, 16]);
+    const y = blank(gpu, 'y', [40, 8]);
     const operands = {
-      q: upload(gpu, 'q', [20, 16], q),
-      k: upload(gpu, 'k', [20, 16], k),
-      v: upload(gpu, 'v', [20, 16], v),
+      q: upload(gpu, 'q', [40, 8], q),
+      k: upload(gpu, 'k', [40, 8], k),
+      v: upload(gpu, 'v', [40, 8], v),
     };
     await runOnce(gpu, (rec) => attention(rec, { label: 'large', ...operands, ...shape, mask: LAVIN, y }), {
       attention: variant,
@@ -181,10 +181,10 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup'])('attention, %s', (v
       [12, 5, 1, 2, 1, 10, true],
       [9, 9, 248, 2, 1, 128, false],
     ];
-    if (format === 'f32' || !isFurtherDriver) shapes.push([7, 7, 0, 3, 1, 24, true], [64, 64, 37, 3, 1, 64, true]);
-    if (format === 'f32') shapes.push([9, 3, 60, 2, 1, 256, true], [3, 2, 5, 3, 3, 9, true]);
-    if (format === 'f32' && !isFurtherDriver)
-      shapes.push([1, 1, 0, 1, 1, 8, false], [16, 9, 0, 2, 2, 48, true], [20, 20, 280, 2, 1, 80, false]);
+    if (format === 'f32' || !isFurtherDriver) shapes.push([64, 64, 37, 3, 1, 64, true]);
+    if (format === 'f32') shapes.push([7, 7, 0, 3, 1, 24, true], [9, 3, 60, 2, 1, 256, true], [3, 2, 5, 3, 3, 9, true]);
+    if (!isFurtherDriver)
+      shapes.push([1, 1, 0, 1, 1, 10, false], [16, 9, 0, 2, 2, 64, true], [20, 20, 280, 2, 1, 128, false]);
     it.each(shapes)(
       '%i rows, %i live, start %i; %i heads to %i of %i; slot 0 hidden: %s',
       async (rows, live, start, heads, kvHeads, headDim, hideSlot0) => {
@@ -249,9 +249,7 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup', 'subgroup'])('decode
   ];
   if (!isFurtherDriver) {
     cases.push(
-      [0, 3, 1, 64, 64, 'f32', 'half', true, undefined],
       [63, 5, 1, 48, 32, 'f32', 'half', true, undefined],
-      [127, 8, 1, 96, 96, 'f32', 'interleaved', false, undefined],
       [128, 8, 2, 128, 128, 'f16', 'half', true, undefined],
       [20, 3, 1, 10, 6, 'f32', 'half', true, 32],
       [299, 16, 1, 64, 64, 'f32', 'interleaved', true, undefined],
@@ -290,32 +288,26 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup', 'subgroup'])('decode
       };
       const mask = { causal: true, hideSlot0 };
 
+      // What an f16 cache holds of a turned key may round the other way than f64 says: there the row path, on the same cache,
+      // is the closer reference. (It has tests of its own above, and its kernels take longest to compile.)
       const primitive = await freshCache();
-      const expected = blank(gpu, 'primitive y', [1, heads * headDim]);
+      const byRows = format === 'f16' ? blank(gpu, 'y by rows', [1, heads * headDim]) : undefined;
       await runOnce(
         gpu,
         (rec) => {
-          const turnedQ = rec.tensor('turned q', [1, heads * headDim]);
           const turnedK = rec.tensor('turned k', [1, width]);
-          rope(rec, { label: 'rope q', x: separate.q, y: turnedQ, positions, table, heads, headDim });
+          const cache = primitive.layers[0];
           rope(rec, { label: 'rope k', x: separate.k, y: turnedK, positions, table, heads: kvHeads, headDim });
-          kvStore(rec, { label: 'store', k: turnedK, v: separate.v, cache: primitive.layers[0], step });
-          cachedAttention(rec, {
-            label: 'cached',
-            q: turnedQ,
-            cache: primitive.layers[0],
-            step,
-            y: expected,
-            heads,
-            mask,
-          });
+          kvStore(rec, { label: 'store', k: turnedK, v: separate.v, cache, step });
+          if (!byRows) return;
+          const turnedQ = rec.tensor('turned q', [1, heads * headDim]);
+          rope(rec, { label: 'rope q', x: separate.q, y: turnedQ, positions, table, heads, headDim });
+          cachedAttention(rec, { label: 'cached', q: turnedQ, cache, step, y: byRows, heads, mask });
         },
         { attention: 'workgroup' },
       );
-      const wantY = await download(gpu, expected);
       const wantCache = new Uint32Array(await gpu.read(primitive.layers[0].cache.range!));
 
-      // The primitives agree with f64 on rotated rows, the fused kernel with the primitives and with f64.
       const frequencies = Float64Array.from({ length: ropeDim / 2 }, (_, i) => 10000 ** ((-2 * i) / ropeDim));
       const turn = (x: Float32Array, count: number) =>
         Float32Array.from(referenceRope(x, [place], frequencies, { heads: count, headDim, convention }));
@@ -324,9 +316,6 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup', 'subgroup'])('decode
       const values = round(sideBySide(1, [history.v, v]));
       const shape = { batch: 1, length: 1, keys: start + 1, heads, kvHeads, headDim, ...mask, start };
       const reference = referenceAttention(shape, turn(q, heads), keys, values).y;
-      // An f16 key may round the other way when its f32 is one ulp off.
-      const tolerance = format === 'f16' ? 2e-4 : TOLERANCE;
-      expectClose('primitives', wantY, reference, tolerance);
 
       const inputs = start % 2 === 0 ? packed : separate;
       const fused = await freshCache();
@@ -352,8 +341,9 @@ describe.each<Variant>(['thread', 'broadcast', 'workgroup', 'subgroup'])('decode
         { attention: variant },
       );
       expect(launches).toBeLessThanOrEqual(2);
-      expectClose('fused', await download(gpu, y), wantY, TOLERANCE);
-      expectClose('fused against f64', await download(gpu, y), reference, tolerance);
+      const got = await download(gpu, y);
+      expectClose('against f64', got, reference, format === 'f16' ? 2e-4 : TOLERANCE);
+      if (byRows) expectClose('against the row path', got, await download(gpu, byRows), TOLERANCE);
       const cacheNow = new Uint32Array(await gpu.read(fused.layers[0].cache.range!));
       expect(differingWords(cacheNow, wantCache)).toBe(0);
       fused.destroy();

@@ -19,7 +19,7 @@ import { gatherRows, imageTokensGrad, modalityGrad, pointwiseGrad, rowsGrad } fr
 import { LAYOUTS } from '../../src/kernels/weight-layout';
 import type { Weight, WeightFormat } from '../../src/kernels/weights';
 import { expectClose, peak } from '../goldens/golden';
-import { closeTestGpus, openTestGpu } from '../gpu';
+import { closeTestGpus, openNarrowTestGpu } from '../gpu';
 import { ReferenceAdapter } from './adapter-reference';
 import { blank, download, noise, referenceAttention, runOnce, upload } from './attention-support';
 import { randomMatrix } from './linear-support';
@@ -27,7 +27,7 @@ import { philox } from './sampling_reference';
 
 let gpu: Gpu;
 beforeAll(async () => {
-  gpu = await openTestGpu({ defaultLimits: true });
+  gpu = await openNarrowTestGpu({ defaultLimits: true });
 });
 afterAll(closeTestGpus);
 

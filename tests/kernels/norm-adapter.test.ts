@@ -9,14 +9,14 @@ import {
   normAdapter,
   router,
 } from '../../src/kernels/norm-adapter';
-import { closeTestGpus, openTestGpu } from '../gpu';
+import { closeTestGpus, openNarrowTestGpu } from '../gpu';
 import { ReferenceAdapter } from './adapter-reference';
 import { blank, download, noise, runOnce, upload } from './attention-support';
 
 let gpu: Gpu;
 beforeAll(async () => {
   // The plain twin's limits: the widest bottleneck must fit 16 KiB of workgroup memory.
-  gpu = await openTestGpu({ defaultLimits: true });
+  gpu = await openNarrowTestGpu({ defaultLimits: true });
 });
 afterAll(closeTestGpus);
 
