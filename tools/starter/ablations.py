@@ -6,7 +6,8 @@
 The last of RUNS is the training that ships, whole: its first seed must give what ships. Each run starts from adapters of its own
 seed on the shipped base and sees its rows in its own order. --judge asks the engine (`lavin eval`, --limit questions about
 held-out pictures and half as many of held-out text, and the whole training 500 names of held-out pictures); --table only prints.
-What is done is not done again: take a run's folder away to train or ask it anew. Writes .cache/starter/ablations/.
+A run is not done again (take its folder away to train it anew), a question is asked again where the weights have changed. Writes
+.cache/starter/ablations/.
 """
 from __future__ import annotations
 

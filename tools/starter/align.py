@@ -161,7 +161,7 @@ def fresh(lm: Lm, vit: Vit, hidden: int, projector: int, ids: Callable[[str], Li
 
 def main(argv: Optional[List[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--base", required=True, help="a folder that export.py or smollm2.py wrote")
+    a.add_argument("--base", required=True, help="a folder that export.py or join.py wrote")
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--out", required=True)
     o = a.parse_args(argv)

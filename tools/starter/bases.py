@@ -1,6 +1,7 @@
 """Frozen bases from the files that the page loads: any LLaMA in a GGUF, towers as safetensors. In F32."""
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Dict
 
@@ -42,6 +43,30 @@ def read_llama(path: Path) -> Lm:
         for name, tensor in lm.checkpoint().items():
             tensor.copy_(values[gguf_name(name)])
     return lm.eval()
+
+
+FILE_TYPES = {"F32": gguf.LlamaFileType.ALL_F32, "F16": gguf.LlamaFileType.MOSTLY_F16, "Q8_0": gguf.LlamaFileType.MOSTLY_Q8_0, "Q4_0": gguf.LlamaFileType.MOSTLY_Q4_0}
+
+
+def requantise(source: Path, target: Path, kind: gguf.GGMLQuantizationType) -> None:
+    """A LLaMA's GGUF with its matrices in another format, and its own words. In that format already, it is copied, byte for byte."""
+    reader = gguf.GGUFReader(str(source))
+    if {t.tensor_type for t in reader.tensors if len(t.shape) == 2} == {kind}:
+        shutil.copyfile(source, target)
+        return
+    writer = gguf.GGUFWriter(str(target), "llama")
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name not in ("general.architecture", "general.file_type"):
+            writer.add_key_value(name, field.contents(), field.types[0], field.types[-1] if len(field.types) > 1 else None)
+    writer.add_file_type(FILE_TYPES[kind.name])
+    for t in reader.tensors:
+        values = gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float32)
+        of = kind if values.ndim == 2 else gguf.GGMLQuantizationType.F32
+        writer.add_tensor(t.name, gguf.quants.quantize(values, of), raw_dtype=of)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def read_vision(path: Path, config: dict) -> Vit:

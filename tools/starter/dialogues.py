@@ -42,7 +42,8 @@ def fact(row: dict) -> List[str]:
         case "plus":
             return [f"= {text.rstrip('.').split('= ')[-1]}"]
         case "fact":
-            return [text.rstrip(".").split()[-1]]
+            words = text.rstrip(".").split()
+            return [" ".join(words[-2:] if words[-1] == "legs" else words[-1:])]
     return [SUBJECT.sub("", a).rstrip(".") for a in accepted if a]
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from align import fresh, project, word_ids
-from bases import gguf_name, read_llama
+from bases import FILE_TYPES, gguf_name, read_llama
 from documents import ASSISTANT, IMAGE_PREFIX, TEXT_PREFIX, USER
 from lm_model import Lm
 from oracle import read_model
@@ -47,7 +47,7 @@ def write_gguf(path: Path, model: Lm, vocabulary: Vocabulary, kind: gguf.GGMLQua
     w.add_rope_dimension_count(s.dim // s.heads)
     w.add_rope_freq_base(s.theta)
     w.add_vocab_size(s.vocabulary)
-    w.add_file_type({"F32": gguf.LlamaFileType.ALL_F32, "F16": gguf.LlamaFileType.MOSTLY_F16, "Q8_0": gguf.LlamaFileType.MOSTLY_Q8_0, "Q4_0": gguf.LlamaFileType.MOSTLY_Q4_0}[kind.name])
+    w.add_file_type(FILE_TYPES[kind.name])
     model_json = json.loads(vocabulary.tokenizer.to_str())["model"]
     tokens = [t for t, _ in sorted(model_json["vocab"].items(), key=lambda item: item[1])]
     w.add_tokenizer_model("gpt2")

@@ -14,3 +14,6 @@ TOKENIZER = CACHE / "tokenizer.json"
 VIT = CACHE / "vit"
 LM = CACHE / "lm"
 EXPORT = CACHE / "base"
+#: What ships, and SmolLM2 as tools/model.mjs leaves it.
+STARTER = ROOT / "public" / "models" / "starter"
+SMOLLM2 = ROOT / "public" / "models" / "smollm2"

@@ -3,7 +3,7 @@
 
     python3 tools/starter/quantised.py [--limit 300]
 
-Prints a table and writes .cache/starter/quantised/FORMAT/: a GGUF, a manifest and reports. Reports that are there are not made again.
+Prints a table and writes .cache/starter/quantised/FORMAT/: a GGUF, a manifest and reports. Reports are made again where weights or questions have changed.
 """
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ from typing import List, Optional
 
 import gguf
 
-from bases import read_llama
-from export import write_gguf
+from bases import requantise
 from lavin_eval import asked
-from paths import CACHE, EXPORT
-from ship import OUT as STARTER
-from vocabulary import Vocabulary
+from paths import CACHE, EXPORT, STARTER
 
 FORMATS = ("F16", "Q8_0", "Q4_0")
 SETS = ("held-out", "held-out-text")
@@ -32,12 +29,11 @@ def main(argv: Optional[List[str]] = None) -> int:
     a.add_argument("--limit", type=int, default=300)
     o = a.parse_args(argv)
     manifest = json.loads((STARTER / "manifest.json").read_text())
-    lm = read_llama(EXPORT / "llama.gguf")
     rows = ["| LLaMA's weights | MB | Questions | Pictures, held out | Text, held out |", "|---|---|---|---|---|"]
     for name in FORMATS:
         folder = CACHE / "quantised" / name
         folder.mkdir(parents=True, exist_ok=True)
-        write_gguf(folder / "llama.gguf", lm, Vocabulary.load(), gguf.GGMLQuantizationType[name])
+        requantise(EXPORT / "llama.gguf", folder / "llama.gguf", gguf.GGMLQuantizationType[name])
         beside = {k: {**manifest[k], "file": os.path.relpath(STARTER / manifest[k]["file"], folder)} for k in ("vision", "adapters")}
         made = {**manifest, **beside, "llama": {"file": "llama.gguf"}, "examples": []}
         (folder / "manifest.json").write_text(json.dumps(made))

@@ -43,7 +43,7 @@ class PictureSet:
         if not cached.exists() or cached.stat().st_mtime < (PICTURES / "rgba.npy").stat().st_mtime:
             parts = []
             for start in range(0, len(self.rgba), 200):
-                f = torch.from_numpy(np.ascontiguousarray(self.rgba[start:start + 200])).permute(0, 3, 1, 2).float()
+                f = torch.from_numpy(np.array(self.rgba[start:start + 200])).permute(0, 3, 1, 2).float()
                 f = torch.cat([f[:, :3] * f[:, 3:] / 255, f[:, 3:]], 1)
                 parts.append((F.interpolate(f, size=size, mode="area") + 0.5).clamp(0, 255).to(torch.uint8).numpy())
             np.save(cached, np.concatenate(parts))

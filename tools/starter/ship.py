@@ -23,16 +23,14 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from bases import read_llama, read_vision
+from bases import read_llama, read_vision, requantise
 from card import card, read
 from dataset import DATA
-from export import manifest, write_gguf
-from paths import CACHE, DOWNLOADS, EXPORT, HERE, PICTURES, ROOT
+from export import manifest
+from paths import CACHE, DOWNLOADS, EXPORT, HERE, PICTURES, ROOT, STARTER
 from pictures import Iconify, file_index, from_file, square
 from sources import SOURCES
-from vocabulary import Vocabulary
 
-OUT = ROOT / "public" / "models" / "starter"
 ASKED = ROOT / "tests" / "models" / "starter-200"
 EXAMPLE_SIZE = 256
 TEXT_EXAMPLES = ("What is the opposite of hot?", "Which day comes after Friday?")
@@ -118,7 +116,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--adapters", default=str(CACHE / "adapters" / "adapters.safetensors"))
     a.add_argument("--scores", default=str(CACHE / "scores"))
-    a.add_argument("--out", default=str(OUT))
+    a.add_argument("--out", default=str(STARTER))
     a.add_argument("--base", default=str(EXPORT), help="export.py's folder that the adapters were trained on; a pretraining may have gone on since")
     o = a.parse_args(argv)
     out, base = Path(o.out), Path(o.base)
@@ -126,7 +124,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     out.mkdir(parents=True)
     based = json.loads((base / "manifest.json").read_text())
     lm, vit = read_llama(base / "llama.gguf"), read_vision(base / "vision.safetensors", based["vision"]["config"])
-    write_gguf(out / "llama.gguf", lm, Vocabulary.load(), gguf.GGMLQuantizationType.Q8_0)
+    requantise(base / "llama.gguf", out / "llama.gguf", gguf.GGMLQuantizationType.Q8_0)
     shutil.copyfile(base / "vision.safetensors", out / "vision.safetensors")
     adapters = load_file(o.adapters)
     save_file(adapters, out / "adapters.safetensors")

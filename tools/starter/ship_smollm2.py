@@ -19,9 +19,7 @@ from typing import List, Optional
 from safetensors.numpy import load_file, save_file
 
 from card import card
-from paths import CACHE, ROOT
-from ship import OUT as STARTER
-from smollm2 import SMOLLM2
+from paths import CACHE, ROOT, SMOLLM2, STARTER
 
 OUT = ROOT / "public" / "models" / "smollm2-vision"
 #: The same file as tools/model.mjs fetches, of the revision whose hash it knows.

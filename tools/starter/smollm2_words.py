@@ -23,9 +23,8 @@ import torch
 
 from concepts import with_article
 from dataset import DATA
-from paths import CACHE
+from paths import CACHE, SMOLLM2
 from skills import held_out, read_small_talk
-from smollm2 import SMOLLM2
 
 ABOUT = (
     "What is {a}?", "Tell me one fact about {a}.", "Write one sentence about {a}.", "Where would I see {a}?", "Describe {a} in one sentence.",
@@ -86,7 +85,7 @@ def answers(asked: List[str], longest: int, batch: int = 48) -> Dict[str, Answer
     from transformers import AutoModelForCausalLM, AutoTokenizer
     (file,) = SMOLLM2.glob("*.gguf")
     tokenizer = AutoTokenizer.from_pretrained(str(SMOLLM2), gguf_file=file.name, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(str(SMOLLM2), gguf_file=file.name, torch_dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(str(SMOLLM2), gguf_file=file.name, dtype=torch.float32).eval()
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     out: Dict[str, Answer] = {}
     by_length = sorted(asked, key=len)

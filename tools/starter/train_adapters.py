@@ -201,7 +201,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     begun = saved = told = time.time()
     losses: List[float] = []
     order: List[int] = []
-    while step < min(steps, o.steps or steps) and not stop.asked and time.time() - begun < o.minutes * 60:
+    while step < (steps if o.steps is None else min(steps, o.steps)) and not stop.asked and time.time() - begun < o.minutes * 60:
         # The order of an epoch comes from its number, so that a resumed run goes on with the same rows.
         epoch, at = divmod(step, per_epoch)
         if at == 0 or not order:

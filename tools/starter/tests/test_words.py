@@ -6,7 +6,7 @@ import re
 import pytest
 
 import smollm2_words as w
-from dialogues import facts
+from dialogues import fact, facts
 
 
 @pytest.mark.parametrize(("text", "kept"), [
@@ -41,3 +41,12 @@ def test_facts_are_not_told_by_the_question_and_not_trained_on():
         assert turn["ask"].lower() not in trained
         for fact in turn["fact"]:
             assert fact and not re.search(rf"\b{re.escape(fact)}\b", turn["ask"], re.IGNORECASE), turn
+
+
+@pytest.mark.parametrize(("answer", "held"), [
+    ("It has no legs.", "no legs"),          # not "legs", which "eight legs" holds too
+    ("A mouse says squeak.", "squeak"),
+    ("It is called a kid.", "kid"),
+])
+def test_a_fact_is_what_tells_it_from_a_wrong_answer(answer, held):
+    assert fact({"skill": "fact", "answer": answer}) == [held]
