@@ -24,11 +24,10 @@ test('SmolLM2 is chosen and answers', async ({ page }) => {
   await expect(lastAnswer(page).locator('.markdown')).toContainText('Paris');
 });
 
-test('SmolLM2 with eyes answers its six pictures as its manifest says, by one click each', async ({ page }) => {
+test('SmolLM2 with eyes answers its examples as its manifest says, by one click each', async ({ page }) => {
   test.setTimeout(600_000);
   const { examples } = JSON.parse(await readFile(WITH_EYES, 'utf8')) as Pick<Manifest, 'examples'>;
-  const pictured = examples!.filter(({ image, answer }) => image && answer);
-  expect(pictured).toHaveLength(6);
+  expect(examples!.filter(({ image }) => image)).toHaveLength(6);
   await page.goto('./');
   await page.getByRole('button', { name: /^Model:/ }).click();
   await page.getByRole('button', { name: /SmolLM2 135M with eyes/ }).click();
@@ -36,7 +35,7 @@ test('SmolLM2 with eyes answers its six pictures as its manifest says, by one cl
     timeout: 180_000,
   });
   const buttons = page.getByRole('list', { name: 'Examples' }).getByRole('button');
-  for (const [place, { text, answer }] of pictured.entries()) {
+  for (const [place, { text, answer }] of examples!.entries()) {
     await expect(buttons.nth(place)).toHaveText(text);
     await buttons.nth(place).click();
     await expect(lastAnswer(page)).toContainText('tokens/s', { timeout: 120_000 });

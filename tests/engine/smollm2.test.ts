@@ -3,17 +3,18 @@
  * PyTorch. tests/oracles/engine tells how the numbers were made.
  */
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileSource } from '../../src/cli/file-source';
 import { answer } from '../../src/engine/answer';
 import type { Model } from '../../src/engine/model';
-import { openBareGguf } from '../../src/engine/model-files';
+import { openBareGguf, openManifest } from '../../src/engine/model-files';
 import { chatPrompt, rawPrompt } from '../../src/engine/prompt';
 import type { TokenRecord } from '../../src/generate/readback';
 import type { KvFormat } from '../../src/kernels/kv-cache';
 import { closeTestGpus, openTestGpu } from '../gpu';
 import { NO_SMOLLM2, smollm2Path } from '../unit/formats/fixtures';
-import { GREEDY, isSwiftShader, LOAD_TIMEOUT, loadModel, RUN_TIMEOUT } from './support';
+import { GREEDY, isSwiftShader, LOAD_TIMEOUT, loadModel, RUN_TIMEOUT, testPorts } from './support';
 
 interface Prompt {
   readonly name: string;
@@ -36,6 +37,7 @@ const { prompts } = JSON.parse(readFileSync(new URL('./data/smollm2.json', impor
   prompts: readonly Prompt[];
 };
 const path = smollm2Path();
+const WITH_EYES = fileURLToPath(new URL('../../public/models/smollm2-vision/manifest.json', import.meta.url));
 
 describe.skipIf(!path)(`SmolLM2 (${path ? 'Q4_1' : NO_SMOLLM2})`, () => {
   let model: Model;
@@ -142,5 +144,18 @@ describe.skipIf(!path)(`SmolLM2 (${path ? 'Q4_1' : NO_SMOLLM2})`, () => {
       expect(free.stopReason).toBe('end');
     },
     RUN_TIMEOUT,
+  );
+
+  it(
+    'stays what it is with the adapters that let it see, as long as there is no picture',
+    async () => {
+      const seeing = await loadModel(await openTestGpu(), await openManifest(testPorts, WITH_EYES), { context: 512 });
+      const prompt = prompts.find((p) => p.name === 'months')!;
+      const records = await teacherForced(seeing, prompt);
+      records.forEach((record, i) => {
+        expect(Math.abs(record.logprob - prompt.logprobs[i]), `step ${i}`).toBeLessThanOrEqual(1e-3);
+      });
+    },
+    LOAD_TIMEOUT,
   );
 });

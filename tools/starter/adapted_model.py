@@ -51,13 +51,18 @@ class Adapted(nn.Module):
                 out[k], out[bias] = torch.zeros_like(out[k]), torch.tensor([100.0, -100.0]) * self.shape.temperature
         return out
 
+    def mix(self, source: Tensor, prefix: str) -> Tensor:
+        """(..., C) -> (..., 2): the experts' weights, by the router."""
+        w = (F.linear(source, self.of(prefix + "expert_weights.weight"), self.of(prefix + "expert_weights.bias")) / self.shape.temperature).softmax(-1)
+        if not self.shape.routing:
+            w = torch.stack([torch.ones_like(w[..., 0]), torch.zeros_like(w[..., 0])], -1)
+        return w
+
     def routed(self, z: Tensor, source: Tensor, prefix: str) -> Tensor:
         """z (B, T, C); the router reads source, broadcastable to z."""
         hidden = F.linear(z, self.of(prefix + "conv_A.weight")[..., 0], self.of(prefix + "conv_A.bias"))
         hidden = F.dropout(hidden, self.shape.dropout, self.training)
-        w = (F.linear(source, self.of(prefix + "expert_weights.weight"), self.of(prefix + "expert_weights.bias")) / self.shape.temperature).softmax(-1)
-        if not self.shape.routing:
-            w = torch.stack([torch.ones_like(w[..., 0]), torch.zeros_like(w[..., 0])], -1)
+        w = self.mix(source, prefix)
         out = z
         for k, expert in enumerate(("conv_B", "conv_D")):
             weight, bias = self.of(f"{prefix}{expert}.weight")[..., 0], self.of(f"{prefix}{expert}.bias")
@@ -142,11 +147,7 @@ class Adapted(nn.Module):
             for i, layer in enumerate(self.lm.layers):
                 z = layer.attention_norm(h)
                 prefix = f"layers.{i}.adapter_attn."
-                w = (F.linear(z, self.of(prefix + "expert_weights.weight"), self.of(prefix + "expert_weights.bias")) / self.shape.temperature).softmax(-1)
-                rows.append(w[0, 0].tolist())
-                z = self.routed(z, z, prefix)
-                one = torch.zeros(1, 1)             # it sees itself only
-                h = h + layer.attend(z, self.lm.cos[:1], self.lm.sin[:1], one.to(h.device))
-                h = h + layer.feed(layer.ffn_norm(h))
+                rows.append(self.mix(z, prefix)[0, 0].tolist())
+                h = layer.alone(h, self.routed(z, z, prefix))
             out.append(rows)
         return out

