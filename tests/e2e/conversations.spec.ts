@@ -206,7 +206,7 @@ test('a file that is not right is refused, naming the place, and changes nothing
 test('a killed tab is at most two seconds behind, and its answer goes on', async ({ page, openPage, context }) => {
   await openPage({ tokenMs: 50 });
   await ask(page, 'count to 200');
-  await expect(lastAnswer(page)).toContainText('60.', { timeout: 20_000 });
+  await expect(lastAnswer(page)).toContainText('60.');
   const address = page.url();
   const seen = (await lastAnswer(page).locator('.markdown').textContent()) ?? '';
   const numbers = (text: string) => [...text.matchAll(/\d+/g)].map(Number);
@@ -223,7 +223,7 @@ test('a killed tab is at most two seconds behind, and its answer goes on', async
   expect(kept.length).toBeGreaterThan(numbers(seen).length - 40);
   expect(kept).toEqual(kept.map((_, index) => index + 1));
   await again.getByRole('button', { name: 'Continue' }).click();
-  await expect(lastAnswer(again)).toContainText('199 200', { timeout: 30_000 });
+  await expect(lastAnswer(again)).toContainText('199 200');
   const whole = numbers((await lastAnswer(again).locator('.markdown').textContent()) ?? '');
   expect(whole).toEqual(Array.from({ length: 200 }, (_, index) => index + 1));
   await again.close();

@@ -221,7 +221,7 @@ test('offline is told; the connection’s return resumes by itself', async ({ pa
   hub.heal();
   await hub.start();
   await context.setOffline(false);
-  await expect(card(page)).toContainText('as the hub lists it', { timeout: 30_000 });
+  await expect(card(page)).toContainText('as the hub lists it');
 });
 
 test('two tabs do not download the same model at once', async ({ page, context, hub, openModels }) => {
