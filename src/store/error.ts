@@ -81,7 +81,7 @@ export function toStoreFailure(error: unknown): StoreFailure {
   }
 }
 
-export const QUOTA_WORDS =
+const QUOTA_WORDS =
   'This device has no room left for it. Delete a model you no longer use, or free disk space, then resume: what arrived is kept.';
 export const ELSEWHERE_WORDS =
   'Another tab of this page is working on this model. Go on there, or close that tab and try again.';

@@ -1,5 +1,5 @@
 import { chunksOf } from '../formats/bytes';
-import { QUOTA_WORDS, StoreError } from './error';
+import { StoreError, toStoreFailure } from './error';
 import { RunningHash } from './hash';
 import { hostOf, isPassing, MAX_TRIES, type NetworkPorts, pauseBefore, request, unreachable } from './network';
 
@@ -14,7 +14,7 @@ export interface WritableFile {
   close(): void;
 }
 
-/** How far a download came: `bytes` are on disk, `hash` is the state of their SHA-256, or empty where that is not known. */
+/** How far a download came: `bytes` are on disk, `hash` is the state of their SHA-256. */
 export interface ResumePoint {
   readonly bytes: number;
   readonly hash: Uint8Array;
@@ -69,8 +69,6 @@ const SEGMENT_BYTES = 64 * 1024 * 1024;
 const POINT_BYTES = 8 * 1024 * 1024;
 /** Given back on a full disk: the row that remembers the resume point needs some room as well. */
 const SPARE_BYTES = 256 * 1024;
-/** In the place of a hash's state: what is on disk is hashed again. */
-const NO_HASH = new Uint8Array(0);
 
 /** A fault that passes: worth another try. */
 class Passing extends Error {
@@ -85,7 +83,7 @@ class Passing extends Error {
 /**
  * Downloads one file into `file`, going on from the task's resume point, hashing what arrives. Every part must be what
  * was asked for, of the same file as the part before, and the whole must have the listing's size and SHA-256.
- * @throws StoreError, or the signal's reason; what arrived stays in `file` unless it cannot be trusted
+ * @throws StoreError, or the signal's reason; what arrived stays in `file` unless it cannot be trusted, or leaves no room for `onPoint`
  */
 export async function transfer(
   task: TransferTask,
@@ -103,6 +101,8 @@ class Transfer {
   private total: number | undefined;
   private etag: string | undefined;
   private pointAt = 0;
+  /** The last two: a full disk may take back what the last vouches for. */
+  private points: readonly ResumePoint[] = [];
   private headSeen = false;
 
   constructor(
@@ -123,18 +123,15 @@ class Transfer {
     try {
       const { part } = this.task;
       if (part && this.at < part.head.length) {
-        [this.at, this.pointAt] = [0, 0];
-        this.hash.reset();
-        this.file.truncate(0);
+        this.points = [];
+        this.cut(0);
         await this.take(part.head);
       }
       while (this.total === undefined || this.at < this.total) await this.segmentPatiently();
       await this.point();
     } catch (error) {
-      const full = error instanceof StoreError && error.code === 'quota';
-      if (full) this.giveBack();
       // The fault itself is what a person must hear of.
-      await this.point(full ? NO_HASH : undefined).catch(() => {});
+      await this.leave(error).catch(() => {});
       throw error;
     }
     const sha256 = this.hash.digest();
@@ -152,15 +149,22 @@ class Transfer {
   /** Takes up what is on disk; what lies beyond the resume point was never vouched for. */
   private resume(): void {
     const { point } = this.task;
-    const onDisk = Math.min(this.file.size, point?.bytes ?? 0);
-    if (point && onDisk === point.bytes && this.hash.restore(point.hash)) this.at = onDisk;
+    if (point) this.points = [point];
+    this.cut(Math.min(this.file.size, point?.bytes ?? 0));
+  }
+
+  /** Keeps the first `bytes` of the file, and hashes what no point that is known vouches for. */
+  private cut(bytes: number): void {
+    const point = this.points.findLast((each) => each.bytes <= bytes);
+    if (point && this.hash.restore(point.hash)) this.at = point.bytes;
     else {
       this.hash.reset();
-      for (this.at = 0; this.at < onDisk; ) {
-        const piece = this.file.read(this.at, Math.min(POINT_BYTES, onDisk - this.at));
-        this.hash.update(piece);
-        this.at += piece.length;
-      }
+      this.at = 0;
+    }
+    while (this.at < bytes) {
+      const piece = this.file.read(this.at, Math.min(POINT_BYTES, bytes - this.at));
+      this.hash.update(piece);
+      this.at += piece.length;
     }
     this.file.truncate(this.at);
     this.pointAt = this.at;
@@ -358,27 +362,30 @@ class Transfer {
     this.events.onProgress?.(this.at, this.total);
   }
 
-  private async point(hash = this.hash.save()): Promise<void> {
+  private async point(): Promise<void> {
+    const point = { bytes: this.at, hash: this.hash.save() };
+    this.points = [...this.points.slice(-1), point];
     this.pointAt = this.at;
     try {
       this.file.flush();
-      await this.events.onPoint?.({ bytes: this.at, hash }, this.etag, this.total);
+      await this.events.onPoint?.(point, this.etag, this.total);
     } catch (cause) {
       throw unwritten(cause);
     }
   }
 
-  /** Makes room for the resume point, at the price of half of what arrived at most. */
-  private giveBack(): void {
-    this.at -= Math.min(SPARE_BYTES, Math.ceil(this.at / 2));
-    this.file.truncate(this.at);
+  /** A last point. On a full disk there must be room for it first, at the price of half of what arrived at most. */
+  private async leave(error: unknown): Promise<void> {
+    if (error instanceof StoreError && error.code === 'quota') {
+      this.cut(this.at - Math.min(SPARE_BYTES, Math.ceil(this.at / 2)));
+    }
+    await this.point();
   }
 
   private async discard(): Promise<void> {
-    this.at = 0;
+    this.points = [];
+    this.cut(0);
     this.headSeen = false;
-    this.hash.reset();
-    this.file.truncate(0);
     this.etag = undefined;
     await this.point();
   }
@@ -413,8 +420,7 @@ class Transfer {
 /** What a disk or a database threw, in words for a person. */
 function unwritten(cause: unknown): StoreError {
   if (cause instanceof StoreError) return cause;
-  if ((cause as Error).name === 'QuotaExceededError') return new StoreError('quota', QUOTA_WORDS, { cause });
-  return new StoreError('internal', `The file could not be written: ${(cause as Error).message}. Try again.`, {
-    cause,
-  });
+  const { code, message } = toStoreFailure(cause);
+  const words = code === 'quota' ? message : `The file could not be written: ${message}. Try again.`;
+  return new StoreError(code === 'quota' ? code : 'internal', words, { cause });
 }

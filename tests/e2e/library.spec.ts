@@ -201,7 +201,7 @@ test('a full disk is told, what arrived is kept, and the rest comes once there i
   await startDownload(page);
   // A full disk may be refused at any byte, the first among them: Chromium's file system of a private window is not exact.
   await expect(card(page)).toContainText(/Loading 1\.\d MB of 3\.0 MB/);
-  await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 2_000_000 });
+  await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 2_500_000 });
   await expect(card(page).getByRole('alert')).toContainText(/no room left for it. Delete a model.*then resume/);
   await session.send('Storage.overrideQuotaForOrigin', { origin });
   hub.faults.bytesPerSecond = undefined;

@@ -104,6 +104,7 @@ describe('a model of the hub', () => {
     const { files, rows } = device.ports;
     const [room, reserve, rowBytes] = [200_000, 40_000, 70_000];
     const written = () => [...device.disk.values()][0];
+    const refused: boolean[] = [];
     library = new Library({
       ...device.ports,
       files: {
@@ -118,6 +119,7 @@ describe('a model of the hub', () => {
         put: async (row) => {
           const file = written();
           if (file && file.size + (file.closed ? 0 : reserve) + rowBytes > room) {
+            refused.push(file.closed);
             throw new DOMException('full', 'QuotaExceededError');
           }
           await rows.put(row);
@@ -126,6 +128,7 @@ describe('a model of the hub', () => {
     });
     const id = await add();
     await expect(library.download(id, silent)).rejects.toMatchObject({ code: 'quota' });
+    expect(refused, 'the row is refused while the file is open').toEqual([false]);
     const { bytesHere, state } = await only();
     expect(state).toBe('partial');
     expect(bytesHere).toBeGreaterThan(0);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { StoreError, type StoreFailureCode } from '../../../src/store/error';
+import { RunningHash } from '../../../src/store/hash';
 import { MAX_TRIES } from '../../../src/store/network';
 import { type ResumePoint, type TransferEvents, type TransferTask, transfer } from '../../../src/store/transfer';
 import { ggufLike, HubServer } from '../../hub-server';
@@ -198,20 +199,46 @@ describe('a server that cannot be trusted', () => {
   });
 });
 
-it('a full disk is told, and what fitted is kept', async () => {
-  const { file } = await fails('quota', /no room left.*Delete a model/, task(), new MemoryFile(undefined, 150_000));
-  expect(file.size).toBeGreaterThan(0);
-  expect(file.bytes).toEqual(DATA.subarray(0, file.size));
-});
+describe('no room', () => {
+  const MIB = 1024 * 1024;
+  /** Points come every 8 MiB. */
+  const big = ggufLike(9.5 * MIB);
+  const bigTask = () => task({ url: `${hub.url}/o/r/cdn/c0ffee/big.gguf`, bytes: big.length, sha256: undefined });
+  beforeAll(() => hub.add('o/r', 'big.gguf', big));
 
-it('a database without room is a full disk, not a broken connection', async () => {
-  const pauses: number[] = [];
-  const full = () => {
-    throw new DOMException('full', 'QuotaExceededError');
-  };
-  const file = new MemoryFile();
-  const error = await transfer(task(), file, network(pauses), { onPoint: full }).catch((e: unknown) => e);
-  expect(error).toMatchObject({ code: 'quota' });
-  expect(pauses).toEqual([]);
-  expect(file.bytes).toEqual(DATA.subarray(0, file.size));
+  it.each([
+    ['before the first point', 150_000],
+    ['just after a point, which is given back', 8.2 * MIB],
+    ['long after a point', 9 * MIB],
+  ])('on the disk is told, and what fitted is kept, its hash too: %s', async (_, room) => {
+    const file = new MemoryFile(undefined, room);
+    let left: ResumePoint | undefined;
+    const onPoint = (point: ResumePoint) => {
+      left = point;
+    };
+    await expect(transfer(bigTask(), file, network(), { onPoint })).rejects.toMatchObject({
+      code: 'quota',
+      message: expect.stringMatching(/no room left.*Delete a model/),
+    });
+    expect(file.size).toBeGreaterThan(room / 4);
+    expect(room - file.size).toBeGreaterThan(Math.min(256 * 1024, room / 4));
+    expect(Buffer.compare(file.bytes, big.subarray(0, file.size))).toBe(0);
+    const hash = await RunningHash.create();
+    expect(left?.bytes).toBe(file.size);
+    expect(hash.restore(left!.hash)).toBe(true);
+    expect(hash.digest()).toBe(createHash('sha256').update(file.bytes).digest('hex'));
+  });
+
+  it('in the database is a full disk as well, not a broken connection', async () => {
+    const pauses: number[] = [];
+    const full = () => {
+      throw new DOMException('full', 'QuotaExceededError');
+    };
+    const file = new MemoryFile();
+    const error = await transfer(bigTask(), file, network(pauses), { onPoint: full }).catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: 'quota' });
+    expect(pauses).toEqual([]);
+    expect(file.size).toBeLessThan(8.2 * MIB);
+    expect(Buffer.compare(file.bytes, big.subarray(0, file.size))).toBe(0);
+  });
 });
