@@ -1,12 +1,13 @@
 /** Pinned runs, kept in IndexedDB on this device until they are deleted. */
-import { createStore, del, entries, set, type UseStore } from 'idb-keyval';
+import { del, entries, set, type UseStore } from 'idb-keyval';
+import { keyvalStore } from '../../src/store/keyval';
 import type { Run, StoredPicture } from './run';
 
 type StoredRun = Omit<Run, 'picture'> & { readonly picture?: StoredPicture };
 
 let store: UseStore | undefined;
 const pins = () => {
-  store ??= createStore('lavin-router-pins', 'runs');
+  store ??= keyvalStore('lavin-router-pins', 'runs');
   return store;
 };
 

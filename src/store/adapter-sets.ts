@@ -1,4 +1,4 @@
-import { createStore, del, entries, get, set, update } from 'idb-keyval';
+import { del, entries, get, set, update } from 'idb-keyval';
 import { checkpointRecipe, readAdapterTensors, writeAdapterCheckpoint } from '../formats/adapter-convert';
 import {
   type AdapterBase,
@@ -14,6 +14,7 @@ import type { AdapterShape } from '../formats/adapter-shape';
 import { BlobSource } from '../formats/bytes';
 import { FormatError } from '../formats/error';
 import { StoreError } from './error';
+import { keyvalStore } from './keyval';
 
 /** An adapter set that is kept on this device. Name and notes are the person's: they are written into what is exported. */
 export interface KeptAdapterSet {
@@ -196,7 +197,7 @@ export async function completeAdapters(
 
 /** Sets in IndexedDB. */
 export function indexedAdapterRows(): AdapterRows {
-  const store = createStore('lavin-adapters', 'sets');
+  const store = keyvalStore('lavin-adapters', 'sets');
   return {
     all: async () => (await entries<string, KeptAdapterSet>(store)).map(([, row]) => row),
     get: (id) => get<KeptAdapterSet>(id, store),

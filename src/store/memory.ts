@@ -1,6 +1,7 @@
-import { createStore, get, set } from 'idb-keyval';
+import { get, set } from 'idb-keyval';
+import { keyvalStore } from './keyval';
 
-const store = createStore('lavin-memory', 'values');
+const store = keyvalStore('lavin-memory', 'values');
 
 /** Small values in IndexedDB, for the engine's `memory` port. Works in workers. */
 export const browserMemory = {

@@ -1,5 +1,6 @@
-import { createStore, del, entries, get, set } from 'idb-keyval';
+import { del, entries, get, set } from 'idb-keyval';
 import type { ClipShape } from '../formats/clip-shape';
+import { keyvalStore } from './keyval';
 import type { PartOfFile, ResumePoint } from './transfer';
 
 /** A model of the library, as it is remembered between visits. */
@@ -94,7 +95,7 @@ export interface RowStore {
 
 /** Rows in IndexedDB. */
 export function indexedRows(): RowStore {
-  const store = createStore('lavin-library', 'models');
+  const store = keyvalStore('lavin-library', 'models');
   return {
     all: async () => (await entries<string, StoredModel>(store)).map(([, model]) => model),
     get: (id) => get<StoredModel>(id, store),
