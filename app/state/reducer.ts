@@ -105,9 +105,7 @@ export function reducer(state: State, action: Action): State {
     }
     case 'routed': {
       const { turn, messages } = state.chat;
-      // A short answer may be done before this arrives: the two come by different ways.
-      const newest = turn.phase === 'answering' ? turn.answerId : messages.at(-1)?.id;
-      if (newest !== action.answerId) return state;
+      if (turn.phase !== 'answering' || turn.answerId !== action.answerId) return state;
       const { modality, patches } = action;
       const picture = modality === 'image' ? contextPicture(messages) : undefined;
       return { ...state, routing: { modality, patches, picture } };

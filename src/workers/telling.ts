@@ -1,9 +1,12 @@
 /** What every verb of a worker owes the page: its reports before its end, and failures that cross whole. */
 import { releaseProxy } from 'comlink';
 
-/** Runs a verb's work. `callback`, where the page gave one, is what `tell` reaches; its port is freed at the end. */
+/**
+ * Runs a verb's work. `callback`, where the page gave one, is what `tell` reaches, which returns what it does: a promise of
+ * having been heard, from comlink. Its port is freed at the end.
+ */
 export type Telling = <T, R = never>(
-  work: (tell: (report: R) => void) => Promise<T> | T,
+  work: (tell: (report: R) => unknown) => Promise<T> | T,
   callback?: (report: R) => void,
 ) => Promise<T>;
 

@@ -1,3 +1,4 @@
+import { releaseProxy } from 'comlink';
 import { expect, it } from 'vitest';
 import { tellingWith } from '../../src/workers/telling';
 
@@ -45,4 +46,16 @@ it('ends as it would where the page fails at a report', async () => {
     return 'done';
   };
   expect(await telling(work, fails)).toBe('done');
+});
+
+it('frees the callback’s port after the last report was heard', async () => {
+  const { heard, hear } = slowPage();
+  let heardThen: number[] | undefined;
+  const callback = Object.assign((report: number) => hear(report), {
+    [releaseProxy]: () => {
+      heardThen = [...heard];
+    },
+  });
+  await telling((tell) => tell(1), callback);
+  expect(heardThen).toEqual([1]);
 });
