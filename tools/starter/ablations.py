@@ -3,8 +3,8 @@
 
     python3 tools/starter/ablations.py [--steps 250] [--seeds 1 2 3] [--runs NAME...] [--judge] [--table]
 
-The last of RUNS is the training that ships, whole: its first seed must give what ships. Each run starts from adapters of its own
-seed on the shipped base and sees its rows in its own order. --judge asks the engine (`lavin eval`, --limit questions about
+The last of RUNS is the training that ships, at its full length. Each run starts from adapters of its own seed on the base and sees its
+rows in its own order; what ships is none of them, as its rows' order and its start are of two seeds. --judge asks the engine (`lavin eval`, --limit questions about
 held-out pictures and half as many of held-out text, and the whole training 500 names of held-out pictures); --table only prints.
 A run is not done again (take its folder away to train it anew), a question is asked again where the weights have changed. Writes
 .cache/starter/ablations/.
@@ -51,7 +51,7 @@ def done(folder: Path) -> bool:
 
 
 def started(seed: int) -> Path:
-    """Untrained adapters of a seed on the base that ships; of the first, those that export.py made for it."""
+    """Untrained adapters of a seed; of the first, those that lie beside the base."""
     if seed == 1:
         return EXPORT / "adapters.safetensors"
     out = CACHE / "ablations" / f"start-{seed}" / "adapters.safetensors"

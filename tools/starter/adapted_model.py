@@ -51,8 +51,8 @@ class Adapted(nn.Module):
                 out[k], out[bias] = torch.zeros_like(out[k]), torch.tensor([100.0, -100.0]) * self.shape.temperature
         return out
 
-    def mix(self, source: Tensor, prefix: str) -> Tensor:
-        """(..., C) -> (..., 2): the experts' weights, by the router."""
+    def expert_weights(self, source: Tensor, prefix: str) -> Tensor:
+        """(..., C) -> (..., 2), by the router."""
         w = (F.linear(source, self.of(prefix + "expert_weights.weight"), self.of(prefix + "expert_weights.bias")) / self.shape.temperature).softmax(-1)
         if not self.shape.routing:
             w = torch.stack([torch.ones_like(w[..., 0]), torch.zeros_like(w[..., 0])], -1)
@@ -62,7 +62,7 @@ class Adapted(nn.Module):
         """z (B, T, C); the router reads source, broadcastable to z."""
         hidden = F.linear(z, self.of(prefix + "conv_A.weight")[..., 0], self.of(prefix + "conv_A.bias"))
         hidden = F.dropout(hidden, self.shape.dropout, self.training)
-        w = self.mix(source, prefix)
+        w = self.expert_weights(source, prefix)
         out = z
         for k, expert in enumerate(("conv_B", "conv_D")):
             weight, bias = self.of(f"{prefix}{expert}.weight")[..., 0], self.of(f"{prefix}{expert}.bias")
@@ -147,7 +147,7 @@ class Adapted(nn.Module):
             for i, layer in enumerate(self.lm.layers):
                 z = layer.attention_norm(h)
                 prefix = f"layers.{i}.adapter_attn."
-                rows.append(self.mix(z, prefix)[0, 0].tolist())
+                rows.append(self.expert_weights(z, prefix)[0, 0].tolist())
                 h = layer.alone(h, self.routed(z, z, prefix))
             out.append(rows)
         return out

@@ -2,7 +2,7 @@
 """Joins a LLaMA and the vision tower that ships by adapters that have learnt nothing but where its words are (align.py): what
 train_adapters.py and `lavin train` start from.
 
-    python3 tools/starter/join.py starter [--out .cache/starter/base]             the bases that ship, in the place of stages 4 to 6
+    python3 tools/starter/join.py starter [--out .cache/starter/base]             the bases that ship, in the place of stages 3 to 6
     python3 tools/starter/join.py smollm2 [--out .cache/starter/smollm2-base]     SmolLM2, where `npm run model -- smollm2` puts it
 
 SmolLM2 keeps its chat template as the prompt, so that what it learned stays in place.
@@ -56,7 +56,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     out = Path(o.out or base.out)
     found = list(base.llama.glob("*.gguf"))
     if len(found) != 1:
-        print(f"{base.llama} has no LLaMA: {base.hint}", file=sys.stderr)
+        print(f"{base.llama} has {len(found)} GGUFs, and needs one: {base.hint}", file=sys.stderr)
         return 1
     if (out / "llama.safetensors").exists():
         print(f"{out} holds what export.py made of a pretraining: name another folder with --out, or move it away", file=sys.stderr)

@@ -11,7 +11,7 @@ from paths import ROOT
 
 
 def stamp(manifest: Path, questions: Path, limit: int) -> str:
-    """Of all that a report rests on: weights, how they are joined and prompted, questions, how many of them."""
+    """Of weights, how they are joined and prompted, questions, how many of them; not of the questions' pictures, nor of the engine."""
     of = json.loads(manifest.read_text())
     parts = ("llama", "vision", "adapters")
     digest = hashlib.sha256(json.dumps([limit, of.get("prompt"), *({**of.get(part, {}), "file": None} for part in parts)], sort_keys=True).encode())

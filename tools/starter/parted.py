@@ -41,7 +41,7 @@ def parted(adapters: Dict[str, np.ndarray], lm: Lm, vit: Vit, first: float, temp
     for i, layer in enumerate(lm.layers):
         prefix = f"layers.{i}.adapter_attn."
         of_text, of_picture = layer.attention_norm(text), layer.attention_norm(picture)
-        w = model.mix(of_picture, prefix)[0, 0].tolist()
+        w = model.expert_weights(of_picture, prefix)[0, 0].tolist()
         for part in ("weight", "bias"):
             e = sum(np.float32(w[k]) * adapters[f"{prefix}{expert}.{part}"] for k, expert in enumerate(("conv_B", "conv_D")))
             out[f"{prefix}conv_B.{part}"], out[f"{prefix}conv_D.{part}"] = (e * np.float32(by / (2 * first - 1)) for by in (first - 1, first))

@@ -2,8 +2,8 @@
 # Asks the engine, by `lavin eval`, what the card tells: reports as JSON below .cache/starter/scores.
 #   tools/starter/score.sh MANIFEST [BASE_MANIFEST]
 # MANIFEST: the trained model; BASE_MANIFEST: the same bases with adapters at zero, for the text skills before.
-# LIMIT: questions a set. TEXT: the set without pictures. SCORES: another folder.
-#   SCORES=.cache/starter/scores-smollm2 TEXT=smollm2-words LIMIT=100 tools/starter/score.sh \
+# LIMIT: questions a set (the starter's card: 1500). TEXT: the set without pictures. SCORES: another folder.
+#   SCORES=.cache/starter/scores-smollm2 TEXT=smollm2-words LIMIT=300 tools/starter/score.sh \
 #     public/models/smollm2-vision/manifest.json .cache/starter/smollm2-base/manifest.json
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
