@@ -2,7 +2,7 @@
 # The adapters that ship, trained again from the bases that ship, and both asked the same: from an empty folder, by one command.
 #   PYTHON=.cache/starter/venv/bin/python tools/starter/rerun.sh starter|smollm2 [--f32]
 # What ships was trained in bf16. --f32 where the processor has no instructions for it, six times as slow there as F32 (AVX2 alone: 5.6
-# against 36 GFLOP/s): other bits, the same evaluation within a point.
+# against 36 GFLOP/s); the bits are others then.
 # 40 minutes for the starter's, 90 for SmolLM2's, of one CPU core each; side by side once stages 1, 2 and 7 are done. A base, data and
 # a training that are there are taken as they are. Leaves .cache/starter/again-NAME/ (trained) and asked-NAME/ (what ships, and what
 # would ship again), and prints, of the same 1,500 validation questions, the share that each answers: each log has them by skill.
